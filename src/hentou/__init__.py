@@ -1,0 +1,3 @@
+"""Run a collective of small servers, in many places, from one signed Git repository."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,56 @@
+"""Early at boot: an activation that a power cut interrupted is undone before any service starts.
+
+Standard library only, for it must work when all else is broken. Run by `hentou-recover.service` as
+`python -m hentou.agent.recover`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from hentou.agent.restore import restore
+from hentou.agent.state import Failure
+from hentou.agent.store import Store
+from hentou.effects.disk import Disk
+from hentou.errors import HentouError
+
+
+def recover(store: Store, reason: str, at: str) -> list[str] | None:
+    """Restore the files of the generation before a pending activation and clear the record.
+
+    None when nothing was pending; else what could not be restored, in which case the record stays so that
+    the next attempt tries again. An interruption is nobody's fault: the generation is not quarantined.
+    """
+    pending = store.state().pending
+    if pending is None:
+        return None
+    problems = restore(store)
+    if not problems:
+        failure = Failure(pending.id, at, (reason,), pending.commit)
+        store.save(replace(store.state().without_pending(), last_failure=failure))
+    return problems
+
+
+def main(root: Path = Path("/")) -> int:
+    """Recover this machine's files; 1 when something could not be restored."""
+    from hentou.effects.clock import now  # noqa: PLC0415 (the clock may be wrong this early; it is told all the same)
+    from hentou.effects.process import run  # noqa: PLC0415 (nothing to run when nothing is pending)
+
+    store = Store(Disk(root))
+    try:
+        problems = recover(store, "interrupted: the machine stopped during the activation", now().isoformat())
+    except HentouError as error:
+        problems = [error.message]
+    if problems is None:
+        return 0
+    for problem in problems:
+        print(f"hentou-recover: {problem}", file=sys.stderr)  # noqa: T201 (the journal's)
+    # Units were read before this ran: systemd must read the restored ones.
+    reloaded = run(["systemctl", "daemon-reload"], check=False, timeout=30).status == 0
+    return 0 if reloaded and not problems else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

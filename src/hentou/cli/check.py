@@ -1,0 +1,76 @@
+"""`hentou check`: every problem of a collective, on the user's own lines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from hentou import compose
+from hentou.cli.output import as_json, out, say
+from hentou.effects.tree import open_tree
+from hentou.errors import InvalidCollectiveError, Problem
+from hentou.model.types import Collective
+
+
+def check(
+    directory: Annotated[Path, typer.Argument(help="The collective's repository.")] = Path(),
+    rev: Annotated[str, typer.Option(help="A Git revision instead of the files as they are.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
+) -> None:
+    """Report everything that is wrong in a collective's files, all at once.
+
+    Each problem gives the file, line and column, the line itself with a caret, and one next action. Nothing
+    is changed and nothing is contacted. The exit status is 0 when all is well, 1 when there are problems.
+
+    Example: hentou check examples/pilot
+    """
+    try:
+        collective = compose.load(open_tree(directory, rev))
+    except InvalidCollectiveError as invalid:
+        if json:
+            as_json({"problems": [asdict(problem) for problem in invalid.problems]})
+        else:
+            _tell(invalid.problems)
+        raise typer.Exit(1) from invalid
+    if json:
+        as_json({"problems": []})
+    else:
+        say(summary(collective))
+
+
+def summary(collective: Collective) -> str:
+    """What a collective without a problem holds, in one line."""
+    counts = (
+        (len(collective.sites), "site"),
+        (len(collective.machines), "machine"),
+        (len(collective.services), "service"),
+    )
+    held = ", ".join(_count(count, word) for count, word in counts)
+    return f"{collective.spec.name}: {held}: no problem found."
+
+
+def _tell(problems: tuple[Problem, ...]) -> None:
+    for problem in problems:
+        out.print(_coloured(problem))
+        out.print()
+    files = len({problem.path for problem in problems})
+    say(f"{_count(len(problems), 'problem')} in {_count(files, 'file')}.", "bold")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _coloured(problem: Problem) -> Text:
+    """The problem as it prints itself, with its position, caret and next action set off on a terminal."""
+    first, *rest = str(problem).split("\n")
+    where = first.removesuffix(problem.message)
+    text = Text.assemble((where, "bold"), (problem.message, "bold red"))
+    for line in rest:
+        style = "green" if line.strip() == "^" else "cyan" if line.startswith("  → ") else ""
+        text.append("\n").append(line, style)
+    return text

@@ -1,0 +1,246 @@
+"""`hentou lab`: boot a whole collective on this computer, break it without harm, take it down."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hentou import compose
+from hentou.cli import output
+from hentou.effects.tree import open_tree
+from hentou.lab import cleanup, host
+from hentou.lab.browse import PORT, open_proxy
+from hentou.lab.bundle import build_bundle, source_root
+from hentou.lab.deploy import deploy
+from hentou.lab.lab import CACHE, Lab, Status
+from hentou.lab.survey import Sight, survey
+from hentou.model.types import Collective
+
+app = typer.Typer(
+    help="Boot a whole collective on this computer, break it without harm, take it down.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Option("--name", help="Which lab, where several run at once.")]
+MachineName = Annotated[str, typer.Argument(metavar="MACHINE", help="A machine of the collective.")]
+NodeName = Annotated[
+    str, typer.Argument(metavar="NODE", help="A machine, SITE/laptop, SITE/UPLINK (a box) or visitor.")
+]
+CableName = Annotated[
+    str,
+    typer.Argument(metavar="CABLE", help="SITE/UPLINK, SITE (all its uplinks), SITE/laptop or a machine."),
+]
+
+LOOK_PATIENCE = 30.0
+"""Seconds that a URL has to open after the machines are active."""
+
+
+@app.command()
+def up(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A collective's repository.")],
+    name: Name = "lab",
+    plain: Annotated[bool, typer.Option("--plain", help="Boot plain machines; install nothing.")] = False,
+    mirror: Annotated[str | None, typer.Option(help="Debian archive to build the image from.")] = None,
+    cache: Annotated[Path, typer.Option(help="Where images are kept between labs.")] = CACHE,
+) -> None:
+    """Boot a collective: every machine, box, laptop and line; then open every URL from everywhere.
+
+    Needs root. The first time builds an image of Debian, which takes a minute or more.
+
+    Example: hentou lab up examples/pilot
+    """
+    host.check()
+    collective = compose.load(open_tree(directory))
+    bundle = None if plain else build_bundle(source_root() / "build" / "bundle", progress=output.note)
+    lab = Lab.up(
+        collective,
+        deploy=None if plain else lambda booted: deploy(booted, output.note),
+        bundle=bundle,
+        name=name,
+        cache=cache,
+        mirror=mirror,
+        progress=output.note,
+    )
+    sights = () if plain else _look(lab)
+    _print(lab.status(), sights)
+    _next(collective, name)
+    if not all(sight.good for sight in sights):
+        raise typer.Exit(1)
+
+
+def _look(lab: Lab) -> tuple[Sight, ...]:
+    output.note("opening every URL from every place")
+    authority = lab.repository / "keys" / "authority.pem"
+    return survey(lab, lab.collective, authority, LOOK_PATIENCE, output.note)
+
+
+def _print(status: Status, sights: tuple[Sight, ...] = ()) -> None:
+    table = Table("machine", "site", "power", "address", "", title=f"lab {status.name}", title_justify="left")
+    for machine in status.machines:
+        notes = ["external"] if machine.external else []
+        notes += [f"{machine.simulated} in life, simulated on amd64"] if machine.simulated else []
+        notes += ["cable cut"] if machine.cut else []
+        power = "[green]on[/]" if machine.on else "[red]off[/]"
+        table.add_row(machine.name, machine.site, power, machine.address, ", ".join(notes))
+    output.out.print(table)
+    if sights:
+        seen = Table("url", "from", "")
+        for sight in sights:
+            colour = "green" if sight.good else "red"
+            seen.add_row(sight.look.url, sight.look.place, f"[{colour}]{sight.said}[/]")
+        output.out.print(seen)
+    if status.cut:
+        output.say(f"cut: {', '.join(status.cut)}")
+
+
+def _next(collective: Collective, name: str) -> None:
+    machine = next(iter(collective.machines), "MACHINE")
+    site = next((site.name for site in collective.sites.values() if site.lan), "SITE")
+    chosen = "" if name == "lab" else f" --name {name}"
+    output.say("Now try:")
+    for verb in (f"shell{chosen} {machine}", f"cut{chosen} {site}", f"browse{chosen}"):
+        output.say(f"  hentou lab {verb}")
+    output.say(f"and, to leave nothing behind:\n  hentou lab down{chosen}")
+
+
+@app.command()
+def status(
+    name: Name = "lab", json: Annotated[bool, typer.Option("--json", help="Print it for scripts.")] = False
+) -> None:
+    """Show which machines are on and which cables are cut.
+
+    Example: hentou lab status --json
+    """
+    host.require_root()
+    found = Lab.attach(name).status()
+    if json:
+        machines = [machine._asdict() for machine in found.machines]
+        output.as_json({"name": found.name, "machines": machines, "cut": found.cut})
+    else:
+        _print(found)
+
+
+@app.command()
+def shell(node: NodeName, name: Name = "lab") -> None:
+    """Open a root shell on a machine, or the host's shell with a laptop's, a box's or the visitor's network.
+
+    Example: hentou lab shell kerminy-1
+    """
+    host.require_root()
+    raise typer.Exit(Lab.attach(name).node(node).shell())
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    node: NodeName,
+    command: Annotated[list[str], typer.Argument(metavar="-- CMD", help="The command and its arguments.")],
+    name: Name = "lab",
+) -> None:
+    """Run one command on a node; its exit status is the command's.
+
+    Example: hentou lab run kerminy-1 -- systemctl --failed
+    """
+    host.require_root()
+    text = command[0] if len(command) == 1 else shlex.join(command)
+    raise typer.Exit(Lab.attach(name).node(node).shell(text))
+
+
+@app.command()
+def cut(cable: CableName, name: Name = "lab") -> None:
+    """Cut a cable: an uplink, all of a site's uplinks, a machine's or a laptop's.
+
+    Example: hentou lab cut kerminy/adsl
+    """
+    host.require_root()
+    Lab.attach(name).cut(cable)
+
+
+@app.command()
+def heal(cable: CableName, name: Name = "lab") -> None:
+    """Mend a cable that was cut.
+
+    Example: hentou lab heal kerminy/adsl
+    """
+    host.require_root()
+    Lab.attach(name).heal(cable)
+
+
+@app.command()
+def crash(machine: MachineName, name: Name = "lab") -> None:
+    """Cut a machine's power.
+
+    Example: hentou lab crash kerminy-1
+    """
+    host.require_root()
+    Lab.attach(name).machine(machine).crash()
+
+
+@app.command()
+def start(machine: MachineName, name: Name = "lab") -> None:
+    """Switch a machine on and wait until it has booted.
+
+    Example: hentou lab start kerminy-1
+    """
+    host.require_root()
+    Lab.attach(name).machine(machine).start()
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def clock(
+    machine: MachineName,
+    offset: Annotated[str, typer.Argument(help="Apart from the host's: +30d, -2h, or +0 for the same.")],
+    name: Name = "lab",
+) -> None:
+    """Set a machine's clock ahead or back. The first time, the machine reboots.
+
+    Services and commands see the other time. The kernel, systemd itself (so its timers) and programs that
+    are linked statically do not.
+
+    Example: hentou lab clock kerminy-1 +30d
+    """
+    host.require_root()
+    Lab.attach(name).clock(machine, offset)
+
+
+@app.command()
+def browse(
+    place: Annotated[
+        str, typer.Argument(help="SITE/laptop or visitor; the first site's laptop by default.")
+    ] = "",
+    name: Name = "lab",
+    port: Annotated[int, typer.Option(help="The proxy's port on this computer's loopback.")] = PORT,
+) -> None:
+    """Let a browser of this computer open the collective's URLs, as from a laptop or from the Internet.
+
+    Opens a SOCKS proxy, which lasts until the lab is taken down, and prints how to start a browser with it.
+
+    Example: hentou lab browse konkarlab/laptop
+    """
+    host.require_root()
+    lab = Lab.attach(name)
+    laptops = [found.laptop.cable.name for found in lab.topology.places]
+    proxy = open_proxy(lab, place or (laptops[0] if laptops else "visitor"), port)
+    url = next((f"https://{lab.collective.service_name(s)}/" for s in lab.collective.services), "")
+    output.say(f"A proxy whose connections leave from {proxy.place}: {proxy.address}")
+    output.say(f"The authority to trust: {proxy.authority}")
+    output.say("Start one of these as an ordinary user (certutil is in Debian's libnss3-tools):")
+    for line in (proxy.chromium(url), proxy.firefox(url), proxy.curl(url)):
+        output.say(f"  {line}")
+
+
+@app.command()
+def down(name: Name = "lab") -> None:
+    """Take a lab down: no process, mount, namespace, control group or file of it stays.
+
+    It works also after `lab up` was killed, and when there is no such lab.
+
+    Example: hentou lab down
+    """
+    host.require_root()
+    cleanup.remove(name)

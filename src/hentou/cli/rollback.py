@@ -1,0 +1,42 @@
+"""`hentou rollback`: back to a generation that worked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from hentou.agent.activate import Exit, Options, activate
+from hentou.agent.host import Host
+from hentou.cli.converge import finish
+from hentou.cli.output import note
+from hentou.errors import HentouError
+from hentou.generation.generation import Generation
+
+
+def rollback(
+    generation: Annotated[str, typer.Argument(metavar="[ID]", help="The start of a generation's id.")] = "",
+) -> None:
+    """Go back to the generation before the current one, or to any that `hentou generations` lists.
+
+    The same care as in `hentou converge`: health is checked, and a failure is undone. The generation left is
+    quarantined: `hentou converge` waits for a newer commit, or for `--retry`.
+
+    Examples: hentou rollback
+              hentou rollback 3f9a0c
+    """
+    host = Host(tell=note)
+    state = host.store.state()
+    wanted = host.store.find(generation) if generation else state.previous
+    manifest = host.manifest(wanted)
+    if wanted is None or manifest is None:
+        raise HentouError("there is no generation before the current one", "see `hentou generations`")
+    options = Options(commit=host.store.about(wanted).get("commit", ""), retry=True)
+    outcome = activate(host, Generation(manifest, {}), options)
+    if outcome.exit is Exit.ACTIVE and state.current not in (None, wanted):
+        with host.store.lock():
+            after = host.store.state()
+            left = {str(state.current): "left by `hentou rollback`"}
+            host.store.save(replace(after, quarantined={**state.quarantined, **left}))
+    finish(host, Generation(manifest, {}), outcome)

@@ -1,0 +1,1 @@
+"""The only door to the outside: processes, disk, git, network, clock."""

@@ -1,0 +1,109 @@
+"""Run programs. Nothing else in hentou imports `subprocess`."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hentou.errors import HentouError
+
+
+PIPE = subprocess.PIPE
+"""For `spawn`: the caller reads what the program says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a program ended."""
+
+    command: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+class CommandError(HentouError):
+    """A program that failed: its command line, exit status and the end of what it said."""
+
+    def __init__(self, result: Result) -> None:
+        said = (result.stderr.strip() or result.stdout.strip())[-2000:]
+        super().__init__(f"`{shlex.join(result.command)}` ended with status {result.status}\n{said}".rstrip())
+        self.result = result
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    stdin: str | bytes | None = None,
+    check: bool = True,
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Result:
+    """Run a program to its end and return what it printed.
+
+    `timeout` is in seconds; a program that takes longer is killed and reported with status 124, as by
+    timeout(1). A program that is not installed is reported with status 127.
+    """
+    argv = tuple(str(word) for word in command)
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    try:
+        done = subprocess.run(
+            argv, input=data, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False
+        )
+        result = Result(
+            argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
+    except subprocess.TimeoutExpired as late:
+        out = (late.stdout or b"").decode(errors="replace")
+        err = (late.stderr or b"").decode(errors="replace")
+        result = Result(argv, 124, out, f"{err}\ntook longer than {timeout} s".strip())
+    except FileNotFoundError:
+        result = Result(argv, 127, "", f"{argv[0]}: not installed")
+    if check and result.status:
+        raise CommandError(result)
+    return result
+
+
+def interactive(command: Sequence[str | Path]) -> int:
+    """Run a program on the caller's own terminal and return its exit status."""
+    return subprocess.run([str(word) for word in command], check=False).returncode
+
+
+def spawn(
+    command: Sequence[str | Path],
+    *,
+    stdout: IO[bytes] | int = subprocess.DEVNULL,
+    stderr: IO[bytes] | int = subprocess.DEVNULL,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program that outlives its caller: its own session, no terminal, no inherited input."""
+    return subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=env,
+        start_new_session=True,
+    )
+
+
+Conversation = subprocess.Popen[bytes]
+"""A running program with pipes to its standard input and output."""
+
+
+def converse(command: Sequence[str | Path]) -> Conversation:
+    """Start a program that answers on its standard output what it is asked on its standard input.
+
+    It ends by itself when its input is closed, also when this process dies.
+    """
+    return subprocess.Popen(
+        [str(word) for word in command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )

@@ -1,0 +1,71 @@
+"""Compile a collective: offers of all machines first, then each machine's fragments, merged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel
+
+from hentou.generation.contract import Feature, Recipe, ServiceView, View
+from hentou.generation.fragment import Fragment
+from hentou.generation.generation import Generation
+from hentou.generation.merge import merge
+from hentou.generation.offer import Offer, Offers, Port
+from hentou.model.types import Collective, Machine, Service
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A collective with the features and recipes that build it."""
+
+    collective: Collective
+    features: Mapping[str, Feature]
+    recipes: Mapping[str, Recipe]
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What every machine offers, external ones included."""
+        return Offers(
+            offer for machine in self.collective.machines.values() for offer in self._offers_of(machine)
+        )
+
+    def _offers_of(self, machine: Machine) -> Iterator[Offer]:
+        nothing = Offers(())
+        for name, feature in self.features.items():
+            yield from feature.offer(self._view(name, feature, machine, nothing))
+        for service in self.collective.services_on(machine):
+            recipe = self.recipes[service.recipe]
+            yield from recipe.offer(self._service_view(recipe, service, machine, nothing))
+
+    def _view(self, name: str, feature: Feature, machine: Machine, offers: Offers) -> View[Any]:
+        settings = feature.Settings(**self.collective.settings_of(name, machine.site))
+        return View(self.collective, machine, settings, offers)
+
+    def _service_view(
+        self, recipe: Recipe, service: Service, machine: Machine, offers: Offers
+    ) -> ServiceView[Any]:
+        settings: BaseModel = recipe.Settings(**service.settings)
+        return ServiceView(self.collective, machine, settings, offers, service)
+
+    def fragments(self, machine: Machine) -> tuple[Fragment, ...]:
+        """What each feature and recipe wants on one machine."""
+        wanted = [
+            feature.render(self._view(name, feature, machine, self.offers))
+            for name, feature in self.features.items()
+        ]
+        for service in self.collective.services_on(machine):
+            recipe = self.recipes[service.recipe]
+            wanted.append(recipe.render(self._service_view(recipe, service, machine, self.offers)))
+        return tuple(fragment for fragment in wanted if fragment is not None)
+
+    def generation(self, machine: Machine) -> Generation:
+        """One machine's generation; ConflictError where fragments collide."""
+        return merge(self.collective, machine, self.fragments(machine), self.offers.on(Port, machine.name))
+
+    def generations(self) -> Iterator[Generation]:
+        """Every managed machine's generation, one at a time to keep memory flat."""
+        for machine in self.collective.managed:
+            yield self.generation(machine)

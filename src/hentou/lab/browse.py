@@ -1,0 +1,102 @@
+"""Let a browser of the host stand at a laptop or the visitor: a SOCKS proxy that leads there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hentou.effects import containers
+from hentou.errors import HentouError
+from hentou.lab.lab import Lab
+from hentou.lab.network import MARK
+from hentou.lab.node import HostNode
+
+PORT = 10800
+"""The proxy's port on the host's loopback when the caller names none."""
+
+_MARK = "HENTOU_LAB_BROWSE"
+_INSIDE = 1080
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An open proxy: names are resolved where its connections leave."""
+
+    port: int
+    place: str
+    authority: Path
+
+    @property
+    def address(self) -> str:
+        """As browsers and curl(1) are told it."""
+        return f"socks5h://127.0.0.1:{self.port}"
+
+    def curl(self, url: str) -> str:
+        """The command line that opens one URL."""
+        return f"curl --proxy {self.address} --cacert {self.authority} {url}"
+
+    def chromium(self, url: str) -> str:
+        """The command line of a Chromium that trusts the lab's authority, with a profile of its own."""
+        database = "sql:$p/.pki/nssdb"
+        return (
+            f"p=$(mktemp -d) && mkdir -p $p/.pki/nssdb && {_trust(database, self.authority)} && "
+            f"HOME=$p chromium --proxy-server=socks5://127.0.0.1:{self.port} {url}"
+        )
+
+    def firefox(self, url: str) -> str:
+        """The command line of a Firefox that trusts the lab's authority, with a profile of its own."""
+        settings = (
+            ("proxy.type", "1"),
+            ("proxy.socks", '"127.0.0.1"'),
+            ("proxy.socks_port", str(self.port)),
+            ("proxy.socks_remote_dns", "true"),
+        )
+        lines = "".join(f'user_pref("network.{key}", {value});\\n' for key, value in settings)
+        return (
+            f"p=$(mktemp -d) && {_trust('sql:$p', self.authority)} && "
+            f"printf '{lines}' >$p/user.js && firefox --no-remote --profile $p {url}"
+        )
+
+
+def _trust(database: str, authority: Path) -> str:
+    """certutil(1) is in Debian's libnss3-tools."""
+    add = f"certutil -d {database} -A -n hentou-lab -t C,, -i {authority}"
+    return f"certutil -d {database} -N --empty-password && {add}"
+
+
+def open_proxy(lab: Lab, place: str, port: int = PORT) -> Proxy:
+    """Open the lab's proxy at a laptop (`kerminy/laptop`) or the visitor; it replaces an earlier one.
+
+    It runs until the lab is taken down. HentouError when the port is taken.
+    """
+    node = lab.node(place)
+    if not isinstance(node, HostNode):
+        raise HentouError(
+            f"{place} has no place for a browser", "name a laptop, such as SITE/laptop, or visitor"
+        )
+    containers.kill_all(lambda: containers.marked(_MARK, lab.name))
+    # UNIX sockets are files, so they lead from one network namespace to another.
+    door = lab.work / "browse.sock"
+    door.unlink(missing_ok=True)
+    log = lab.work / "browse.log"
+    log.unlink(missing_ok=True)
+    for command in (
+        node.command(
+            ["env", f"{_MARK}={lab.name}", "microsocks", "-q", "-i", "127.0.0.1", "-p", str(_INSIDE)]
+        ),
+        node.command(
+            ["env", f"{_MARK}={lab.name}", "socat", f"UNIX-LISTEN:{door},fork", f"TCP:127.0.0.1:{_INSIDE}"]
+        ),
+        ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"UNIX-CONNECT:{door}"],
+    ):
+        containers.daemon(command, log, {MARK: lab.name, _MARK: lab.name})
+    _wait(lab, log, port)
+    return Proxy(port, place, lab.repository / "keys" / "authority.pem")
+
+
+def _wait(lab: Lab, log: Path, port: int) -> None:
+    """Every one of the three must live and the port must answer."""
+    if not containers.answers("127.0.0.1", port, patience=5) or log.read_text(errors="replace").strip():
+        said = log.read_text(errors="replace").strip()
+        containers.kill_all(lambda: containers.marked(_MARK, lab.name))
+        raise HentouError(f"the proxy on port {port} did not open: {said}", "choose a free port with --port")

@@ -1,0 +1,161 @@
+"""A machine of the lab: its power, its disk, its clock."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from hentou.effects import clock, containers, mounts, namespaces, process
+from hentou.lab.network import MARK, Network
+from hentou.lab.node import PATH, LabError, MachineFailed, MachineNode
+from hentou.lab.topology import Computer
+from hentou.model.types import Machine as Spec
+
+BOOT = 90.0
+"""Seconds a machine has to boot or shut down; two are usual."""
+
+_FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+_CLOCK = "/etc/hentou-lab/clock"
+_CLOCK_ENVIRONMENT = (
+    f"LD_PRELOAD={_FAKETIME}",
+    f"FAKETIME_TIMESTAMP_FILE={_CLOCK}",
+    "FAKETIME_CACHE_DURATION=1",
+    "FAKETIME_DONT_FAKE_MONOTONIC=1",
+)
+_TOOLS = "/etc/hentou-lab/bin"
+_TRUE_TIME = "[Service]\nUnsetEnvironment=LD_PRELOAD\n"
+"""systemd's own programs wait for ever under libfaketime, so they keep the host's time."""
+
+_UNITS = "/etc/systemd/system"
+_NAME = "hentou-lab-clock.conf"
+
+
+class Machine(MachineNode):
+    """One machine of the collective, simulated by systemd-nspawn on overlays of the lab's images."""
+
+    def __init__(
+        self, network: Network, computer: Computer, directory: Path, lower: tuple[Path, ...]
+    ) -> None:
+        super().__init__(computer.spec.name, network.namespace(computer.node))
+        self.computer = computer
+        self.directory = directory
+        self._network = network
+        self._lower = lower
+        if (self._disk / _CLOCK.lstrip("/")).exists():
+            self.extra = _commands_environment()
+
+    @property
+    def spec(self) -> Spec:
+        """The machine as the collective's YAML says it."""
+        return self.computer.spec
+
+    @property
+    def root(self) -> Path:
+        """Its root file system, seen from the host; /run and /tmp are in its memory, not here."""
+        return self.directory / "root"
+
+    @property
+    def on(self) -> bool:
+        """Whether it has power."""
+        return self.pid is not None
+
+    @property
+    def _disk(self) -> Path:
+        return self.directory / "upper"
+
+    @property
+    def _console(self) -> Path:
+        return self.directory / "console.log"
+
+    def start(self) -> None:
+        """Switch it on and wait until it has booted; nothing happens when it is on."""
+        if self.on:
+            return
+        containers.forget(self.namespace)
+        self._network.wire(self.computer)
+        self._insert_disk()
+        container = containers.Container(self.namespace, self.name, self.root, self.namespace)
+        containers.start(container, self._console, {MARK: self._network.lab})
+        self._wait_for_boot()
+
+    def _insert_disk(self) -> None:
+        new = not self._disk.exists()
+        mounts.overlay(self._lower, self._disk, self.directory / "work", self.root)
+        if new:
+            identity = sha256(f"lab machine id {self.namespace}".encode()).hexdigest()[:32]
+            (self.root / "etc/machine-id").write_text(f"{identity}\n")
+            (self.root / "etc/hostname").write_text(f"{self.name}\n")
+
+    def _wait_for_boot(self) -> None:
+        deadline = clock.monotonic() + BOOT
+        said = ""
+        while clock.monotonic() < deadline:
+            with suppress(LabError):
+                said = self.execute("systemctl is-system-running --wait", BOOT).output.strip()
+                if said in {"running", "degraded"}:
+                    return
+            clock.sleep(0.05)
+            if not any(containers.supervisors(self.namespace)):
+                break
+        console = self._console.read_text(errors="replace")[-3000:]
+        raise LabError(f"{self.name} did not boot ({said}); its console said:\n{console}", "hentou lab down")
+
+    def crash(self) -> None:
+        """Cut its power: every process ends at once, and memory (/run, /tmp, the network) is lost."""
+        containers.kill_all(self._processes)
+        self._network.unplug(self.computer)
+
+    def shutdown(self) -> None:
+        """Shut it down in order, as its power button would; LabError when it does not end."""
+        deadline = clock.monotonic() + BOOT
+        containers.ask_power_off(self.namespace)
+        while any(self._processes()):
+            if clock.monotonic() > deadline:
+                raise LabError(f"{self.name} did not shut down within {BOOT:g} s", "crash it instead")
+            clock.sleep(0.05)
+        self._network.unplug(self.computer)
+
+    def _processes(self) -> list[int]:
+        return [*containers.supervisors(self.namespace), *namespaces.processes([self.namespace])]
+
+    def copy_in(self, content: bytes | Path, target: str, mode: int = 0o644) -> None:
+        """Write a file in the machine, from bytes or from a file of the host."""
+        data = content.read_bytes() if isinstance(content, Path) else content
+        script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
+        words = self.command(["sh", "-c", script, "sh", target, f"{mode:o}"])
+        if (result := process.run(words, stdin=data, check=False)).status:
+            raise MachineFailed(
+                self.name, f"copy_in {target}", f"ended with status {result.status}", result.stderr
+            )
+
+    def set_clock(self, offset: str) -> None:
+        """Set the clock apart from the host's, such as `+30d` or `-2h` (faketime(1)).
+
+        The first time, the machine reboots: from then on its services, and the commands run on it, see
+        the other time. The kernel, systemd with its own programs, and programs that are linked statically
+        keep the host's: timers do not elapse by this, so start what they would start, and the journal
+        does not show it. An offset of `+0` is the host's time again.
+        """
+        self.copy_in(f"{offset}\n".encode(), _CLOCK)
+        if self.extra:
+            clock.sleep(1.1)  # libfaketime reads its file again after a second
+            return
+        self._preload()
+        self.shutdown()
+        self.extra = _commands_environment()
+        self.start()
+
+    def _preload(self) -> None:
+        environment = " ".join(shlex.quote(word) for word in _CLOCK_ENVIRONMENT)
+        self.copy_in(f"[Service]\nEnvironment={environment}\n".encode(), f"{_UNITS}/service.d/{_NAME}")
+        for unit in ("systemd-", "dbus", "user@"):
+            self.copy_in(_TRUE_TIME.encode(), f"{_UNITS}/{unit}.service.d/{_NAME}")
+        for tool in ("systemctl", "systemd-run", "journalctl"):
+            script = f'#!/bin/sh\nexec env -u LD_PRELOAD /usr/bin/{tool} "$@"\n'
+            self.copy_in(script.encode(), f"{_TOOLS}/{tool}", 0o755)
+
+
+def _commands_environment() -> tuple[str, ...]:
+    return (*_CLOCK_ENVIRONMENT, f"PATH={_TOOLS}:{PATH}")

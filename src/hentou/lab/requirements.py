@@ -1,0 +1,47 @@
+"""The Debian packages the lab needs on its host; `python3 -m hentou.lab.requirements` prints them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+
+PACKAGES = {
+    "systemd-container": "systemd-nspawn",
+    "mmdebstrap": "mmdebstrap",
+    "debian-archive-keyring": "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "nftables": "nft",
+    "iproute2": "ip",
+    "dnsmasq-base": "dnsmasq",
+    "unbound": "unbound",
+    "tcpdump": "tcpdump",
+    "curl": "curl",
+    "wireguard-tools": "wg",
+    "microsocks": "microsocks",
+    "socat": "socat",
+    "ethtool": "ethtool",
+    "bind9-dnsutils": "dig",
+    "iputils-ping": "ping",
+}
+"""Each package, and a program or file that shows it is installed."""
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> Iterator[str]:
+    """The packages that are not installed."""
+    for package, proof in PACKAGES.items():
+        found = Path(proof).exists() if proof.startswith("/") else which(proof, path=_PATH)
+        if not found:
+            yield package
+
+
+def main() -> None:
+    """Print every package, or with `--missing` only those not installed, one a line."""
+    wanted = missing() if "--missing" in sys.argv[1:] else iter(PACKAGES)
+    sys.stdout.writelines(f"{package}\n" for package in wanted)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who may change what: keys, certificates and, later, statements and journals."""
