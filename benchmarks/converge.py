@@ -64,9 +64,19 @@ _ANSIBLE = """
   vars: {manifest: "{{ lookup('file', '/root/items.json') | from_json }}"}
   tasks:
     - apt: {name: "{{ manifest.packages }}"}
-    - file: {path: "{{ item.path }}", state: directory, mode: "{{ item.octal }}", owner: "{{ item.owner }}", group: "{{ item.group }}"}
+    - file:
+        path: "{{ item.path }}"
+        state: directory
+        mode: "{{ item.octal }}"
+        owner: "{{ item.owner }}"
+        group: "{{ item.group }}"
       loop: "{{ manifest.directories }}"
-    - copy: {src: "/root/items/{{ item.digest }}", dest: "{{ item.path }}", mode: "{{ item.octal }}", owner: "{{ item.owner }}", group: "{{ item.group }}"}
+    - copy:
+        src: "/root/items/{{ item.digest }}"
+        dest: "{{ item.path }}"
+        mode: "{{ item.octal }}"
+        owner: "{{ item.owner }}"
+        group: "{{ item.group }}"
       loop: "{{ manifest.entries | selectattr('target', 'equalto', '') }}"
     - file: {path: "{{ item.path }}", src: "{{ item.target }}", state: link, force: true}
       loop: "{{ manifest.entries | rejectattr('target', 'equalto', '') }}"

@@ -32,11 +32,7 @@ def generations() -> dict[str, Generation]:
 def expected_files(generation: Generation) -> dict[str, bytes]:
     """What is kept of a generation: its files, and all that is no file in one readable page."""
     manifest = generation.manifest
-    kept = {
-        f"files{entry.path}": generation.contents[entry.digest]
-        for entry in manifest.entries
-        if not entry.is_link
-    }
+    kept = {f"files{entry.path}": generation.contents[entry.digest] for entry in manifest.entries if not entry.is_link}
     record: dict[str, Any] = json.loads(manifest.json)
     for entry in record["entries"]:
         # Said by the file itself; repeating it would bury a real difference.
@@ -49,9 +45,7 @@ def expected_files(generation: Generation) -> dict[str, bytes]:
 def kept_files(machine: str) -> dict[str, bytes]:
     folder = EXPECTED / machine
     return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
 
 

@@ -39,7 +39,7 @@ class FakeSystem(System):
     def packages(self) -> frozenset[str]:
         return frozenset(self.installed)
 
-    def install(self, packages: Sequence[str], disk: Disk) -> None:
+    def install(self, packages: Sequence[str], disk: Disk) -> None:  # noqa: ARG002
         self.orders.append(f"install {' '.join(packages)}")
         self.installed |= set(packages)
 
@@ -49,7 +49,7 @@ class FakeSystem(System):
     def units(self, names: Iterable[str]) -> Mapping[str, UnitState]:
         return {name: unit_state(self.active[name]) for name in names if name in self.active}
 
-    def systemctl(self, verb: str, *units: str, timeout: float = 0) -> None:
+    def systemctl(self, verb: str, *units: str, timeout: float = 0) -> None:  # noqa: ARG002
         self.orders.append(f"{verb} {' '.join(units)}".strip())
         if set(units) & self.refused:
             raise HentouError(f"systemctl {verb} {' '.join(units)}: refused")
@@ -72,7 +72,7 @@ class FakeSystem(System):
     def ping(self, address: str) -> bool:
         return address in self.answering
 
-    def command(self, words: Sequence[str], timeout: float) -> str:
+    def command(self, words: Sequence[str], timeout: float) -> str:  # noqa: ARG002
         return "said no" if words[0] in self.failing_commands else ""
 
 

@@ -61,9 +61,7 @@ def test_first_activation_then_nothing_to_do(tmp_path: Path, host: Host, system:
     assert (calls.writes, system.orders) == ([], [])
 
 
-def test_what_left_is_removed_and_only_what_changed_is_touched(
-    tmp_path: Path, host: Host, system: FakeSystem
-) -> None:
+def test_what_left_is_removed_and_only_what_changed_is_touched(tmp_path: Path, host: Host, system: FakeSystem) -> None:
     activate(host, FIRST)
     system.orders.clear()
     assert activate(host, SECOND).exit is Exit.ACTIVE

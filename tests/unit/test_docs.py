@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,15 @@ import pytest
 import typer
 import yaml
 
+from hentou import compose
 from hentou.cli.app import app
+from hentou.effects.tree import DirectoryTree
+from hentou.generation.contract import View
+from hentou.generation.offer import Offers
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("README.md")],
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("[es]*/**/README.md")],
 )
 TARGETS = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -71,9 +76,7 @@ def unknown_words(said: list[str]) -> str:
         command = known.get(f"{verb} {inner}", command)
     options = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     given = said[: said.index("--")] if "--" in said else said
-    wrong = [
-        word for word in given if re.fullmatch(r"--[a-z][a-z-]*", word) and word not in {*options, "--help"}
-    ]
+    wrong = [word for word in given if re.fullmatch(r"--[a-z][a-z-]*", word) and word not in {*options, "--help"}]
     return f"{verb} {' '.join(wrong)}" if wrong else ""
 
 
@@ -96,9 +99,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_links_stay_inside_the_repository(page: Path) -> None:
-    targets = [
-        t.partition("#")[0] for t in _LINK.findall(prose(page.read_text())) if not re.match(r"[a-z]+:", t)
-    ]
+    targets = [t.partition("#")[0] for t in _LINK.findall(prose(page.read_text())) if not re.match(r"[a-z]+:", t)]
     outside = [t for t in targets if not (page.parent / t).resolve().is_relative_to(ROOT)]
     assert not outside
 
@@ -137,12 +138,40 @@ def test_both_readmes_have_the_same_parts() -> None:
     english, french = ((ROOT / name).read_text() for name in ("README.md", "README.fr.md"))
     for mark in (r"^## ", r"^\d\. ", r"^\|", r"^- "):
         assert len(re.findall(mark, english, re.MULTILINE)) == len(re.findall(mark, french, re.MULTILINE))
-    commands = [
-        [line for line in code(text) if "hentou lab" in line or "make " in line] for text in (english, french)
-    ]
+    commands = [[line for line in code(text) if "hentou lab" in line or "make " in line] for text in (english, french)]
     assert commands[0] == commands[1]
 
 
 @pytest.mark.parametrize("words", ["chekc", "lab dwon", "plan --agianst"])
 def test_a_wrong_command_would_be_found(words: str) -> None:
     assert unknown_words(words.split())
+
+
+def test_the_feature_of_the_tutorial_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = _FENCE.findall((ROOT / "docs/tutorial/2-your-first-feature.md").read_text())
+    package = tmp_path / "contacts"
+    (package / "templates").mkdir(parents=True)
+    (package / "__init__.py").write_text(next(block for language, block in blocks if language == "python"))
+    (package / "templates/motd").write_text(next(block for _, block in blocks if "{{ machine }}" in block))
+    monkeypatch.syspath_prepend(tmp_path)
+    contacts: Any = importlib.import_module("contacts")
+    collective = compose.load(DirectoryTree(ROOT / "examples/pilot"))
+
+    def render(machine: str) -> Any:
+        view = View(collective, collective.machines[machine], contacts.Settings(), Offers(()))
+        return contacts.render(view)
+
+    assert render("vps-1") is None
+    (file,) = render("kerminy-1").files
+    assert file.path == "/etc/motd.d/contacts"
+    expected = "kerminy-1, at Kerminy.\nIn case of trouble, call:\n  Maïwenn <maiwenn@pilot.example>\n"
+    assert file.content.decode() == expected
+
+
+@pytest.mark.parametrize("name", ["pilot", "contre-voie", "globenet"])
+def test_examples_are_clean_and_compile(name: str) -> None:
+    collective = compose.load(DirectoryTree(ROOT / "examples" / name))
+    agreements = {site.agreement for site in collective.sites.values()} - {""}
+    assert all((ROOT / "examples" / name / agreement).is_file() for agreement in agreements)
+    built = [generation.manifest.machine for generation in compose.compiler(collective).generations()]
+    assert built == [machine.name for machine in collective.managed]

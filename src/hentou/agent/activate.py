@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import FrameType
 
@@ -13,7 +13,7 @@ from hentou.agent import health
 from hentou.agent.execute import Executor
 from hentou.agent.facts import gather
 from hentou.agent.host import Host
-from hentou.agent.keep import confirmed, keep
+from hentou.agent.keep import RESERVE_FLOOR, confirmed, keep
 from hentou.agent.restore import RESERVE
 from hentou.agent.state import Pending, State
 from hentou.agent.undo import undo
@@ -51,7 +51,7 @@ class Outcome:
     exit: Exit
     message: str
     reasons: tuple[str, ...] = ()
-    plan: Plan = Plan()
+    plan: Plan = field(default_factory=Plan)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,7 @@ def activate(host: Host, generation: Generation, options: Options | None = None)
         state = host.store.state()
         if generation.id in state.quarantined and not wanted.retry:
             reason = state.quarantined[generation.id]
-            return Outcome(
-                Exit.QUARANTINED, f"{generation.id[:12]} failed before and is not tried again", (reason,)
-            )
+            return Outcome(Exit.QUARANTINED, f"{generation.id[:12]} failed before and is not tried again", (reason,))
         found = preview(host, generation, wanted)
         if found.held and not wanted.overwrite:
             return Outcome(Exit.HELD, "held by files edited by hand; nothing was changed", (), found)
@@ -155,8 +153,7 @@ class _Activation:
         connected = bool(self.plan.steps) and health.reachable(self.host, new.peers)
         with _signals():
             self._point()
-            pending = self._pending(state)
-            self.store.save(replace(state, pending=pending))
+            pending = self._announce(state)
             try:
                 self.host.system.arm_undo()
                 self._switch(self.host.manifest(state.current), pending)
@@ -169,6 +166,17 @@ class _Activation:
             if failed:
                 return self._undo(pending, failed, quarantine=True)
             return self._tidy()
+
+    def _announce(self, state: State) -> Pending:
+        """Write the pending record, with enough space set aside to take it back."""
+        pending = self._pending(state)
+        try:
+            self.host.disk.reserve(RESERVE, RESERVE_FLOOR)
+            self.store.save(replace(state, pending=pending))
+        except HentouError:
+            self.host.disk.remove(RESERVE)
+            raise
+        return pending
 
     def _pending(self, state: State) -> Pending:
         old = self.host.manifest(state.current)
@@ -230,9 +238,9 @@ class _Activation:
     def _confirm(self) -> None:
         self._point()
         self.host.disk.flush()
-        self.store.save(
-            confirmed(self.host, self.store.state(), self.generation.manifest, self.options.commit)
-        )
+        state, new = self.store.state(), self.generation.manifest
+        after = confirmed(self.host, state, new, self.options.commit, self.options.overwrite)
+        self.store.save(after)
 
     def _undo(self, pending: Pending, failed: tuple[str, ...], *, quarantine: bool) -> Outcome:
         _deaf()
@@ -243,12 +251,8 @@ class _Activation:
         lost = undo(self.host, pending, failed, quarantine=quarantine)
         if self.store.state().pending:
             return Outcome(Exit.ERROR, "could not be undone whole", (*failed, *lost), self.plan)
-        back = (
-            f"{pending.base[:12]} is back" if pending.base else "its files are removed; there was none before"
-        )
-        return Outcome(
-            Exit.UNDONE, f"{self.generation.id[:12]} was undone: {back}", (*failed, *lost), self.plan
-        )
+        back = f"{pending.base[:12]} is back" if pending.base else "its files are removed; there was none before"
+        return Outcome(Exit.UNDONE, f"{self.generation.id[:12]} was undone: {back}", (*failed, *lost), self.plan)
 
     def _tidy(self) -> Outcome:
         self._point()

@@ -13,9 +13,7 @@ ISSUER_KEY = f"{BASE}/keys/issuer.key"
 ISSUER = "/etc/hentou/issuer.pem"
 
 
-def standing(
-    host: Host, certificates: Iterable[Certificate], coming_issuer: bytes | None = None
-) -> dict[str, str]:
+def standing(host: Host, certificates: Iterable[Certificate], coming_issuer: bytes | None = None) -> dict[str, str]:
     """For every certificate that is there, what is wrong with it (empty: nothing).
 
     `coming_issuer` is the issuing authority that the new generation brings, if it brings one.

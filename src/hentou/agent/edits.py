@@ -14,16 +14,18 @@ from hentou.generation.generation import Entry, Generation, Manifest
 from hentou.generation.plan import plan
 
 
-def edits(host: Host) -> tuple[Entry, ...]:
-    """Entries of the current generation that somebody edited and that are not adopted."""
+def edits(host: Host, *, adopted: bool = False) -> tuple[Entry, ...]:
+    """Entries of the current generation that somebody edited; those already adopted only if asked for."""
     manifest = _current(host)
-    held = plan(manifest, manifest, gather(host, manifest, manifest)).held
-    return tuple(manifest.by_path[item.path] for item in held)
+    paths = {item.path for item in plan(manifest, manifest, gather(host, manifest, manifest)).held}
+    if adopted:
+        paths |= set(host.store.state().adopted)
+    return tuple(entry for entry in manifest.entries if entry.path in paths)
 
 
-def chosen(host: Host, paths: tuple[str, ...]) -> tuple[Entry, ...]:
+def chosen(host: Host, paths: tuple[str, ...], *, adopted: bool = False) -> tuple[Entry, ...]:
     """The edits at these paths, or all for none; HentouError for a path that is not edited."""
-    found = {entry.path: entry for entry in edits(host)}
+    found = {entry.path: entry for entry in edits(host, adopted=adopted)}
     for path in paths:
         if path not in found:
             known = path in _current(host).by_path

@@ -44,12 +44,8 @@ class Executor:
         actions: Mapping[StepKind, Callable[[User], None]] = {
             StepKind.CREATE_ACCOUNT: self._create_account,
             StepKind.MODIFY_ACCOUNT: self._modify_account,
-            StepKind.UNLOCK_ACCOUNT: lambda user: self._account_command(
-                "usermod", "--expiredate", "", user.name
-            ),
-            StepKind.LOCK_ACCOUNT: lambda user: self._account_command(
-                "usermod", "--expiredate", "1", user.name
-            ),
+            StepKind.UNLOCK_ACCOUNT: lambda user: self._account_command("usermod", "--expiredate", "", user.name),
+            StepKind.LOCK_ACCOUNT: lambda user: self._account_command("usermod", "--expiredate", "1", user.name),
         }
         actions[kind](user)
 

@@ -20,7 +20,7 @@ def identity(host: Host, machine: str) -> dict[str, str]:
     with host.store.lock():
         host.disk.make_directory(KEYS)
         host.disk.attributes(KEYS, 0o700, 0, 0)
-        wireguard = _key(host, "wireguard.key", lambda: run(["wg", "genkey"], timeout=10).stdout.encode())
+        wireguard = _key(host, "wireguard.key", _wireguard_key)
         issuer = _key(host, "issuer.key", pki.new_key)
         if host.disk.stat(f"{_SSH}.pub") is None:
             run(["ssh-keygen", "-A", "-f", host.disk.at("")], timeout=60)
@@ -31,6 +31,10 @@ def identity(host: Host, machine: str) -> dict[str, str]:
         "ssh_host": " ".join(ssh_host[:2]),
         "csr": pki.request(issuer, machine).decode(),
     }
+
+
+def _wireguard_key() -> bytes:
+    return run(["wg", "genkey"], timeout=10).stdout.encode()
 
 
 def _key(host: Host, name: str, make: Callable[[], bytes]) -> bytes:

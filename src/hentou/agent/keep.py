@@ -14,7 +14,7 @@ from hentou.generation.fragment import Certificate
 from hentou.generation.generation import Manifest
 from hentou.generation.step import Step
 
-_RESERVE_FLOOR = 256 * 1024
+RESERVE_FLOOR = 256 * 1024
 """For directories, the state file and what the file system rounds up."""
 
 
@@ -58,11 +58,11 @@ def _space(host: Host, old: Manifest | None, steps: Iterable[Step], saved: Itera
     sizes = [before[step.target].size for step in steps if step.target in before]
     copies = {item.digest for item in saved if item and item.digest}
     sizes += [len(host.store.original(digest)) for digest in copies]
-    return _RESERVE_FLOOR + sum(size + 4096 for size in sizes)
+    return RESERVE_FLOOR + sum(size + 4096 for size in sizes)
 
 
-def confirmed(host: Host, state: State, new: Manifest, commit: str) -> State:
-    """The state once the pending generation is confirmed."""
+def confirmed(host: Host, state: State, new: Manifest, commit: str, overwritten: frozenset[str] = frozenset()) -> State:
+    """The state once the pending generation is confirmed and the hand edits `overwritten` are gone."""
     pending = state.pending
     if pending is None:
         return state
@@ -73,7 +73,7 @@ def confirmed(host: Host, state: State, new: Manifest, commit: str) -> State:
     adopted = {
         path: edit
         for path, edit in state.adopted.items()
-        if path in new.by_path and new.by_path[path].digest == edit.instead_of
+        if path not in overwritten and path in new.by_path and new.by_path[path].digest == edit.instead_of
     }
     return replace(
         state,

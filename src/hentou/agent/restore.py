@@ -7,6 +7,7 @@ aside, for what is new goes first, with the reserve.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from typing import Any
 
 from hentou.agent.names import Names
@@ -99,17 +100,21 @@ class _Restorer:
                 self.disk.make_directory(path.rpartition("/")[0] or "/")
                 self.disk.symlink(path, item["target"])
             return
-        uid, gid = self.names.ids(path, item["owner"], item["group"])
-        wanted = (item["mode"], uid, gid)
-        if found and found.kind == "file":
-            digest = self.disk.digest(path)
-            adopted = self.state.adopted.get(path)
-            if digest == item["digest"] or (adopted and digest == adopted.edited):
-                if (found.mode, found.uid, found.gid) != wanted:
-                    self.disk.attributes(path, *wanted)
-                return
+        wanted = (item["mode"], *self.names.ids(path, item["owner"], item["group"]))
+        data = self._standing(item) if found and found.kind == "file" else None
+        if data is not None and found and (found.mode, found.uid, found.gid) == wanted:
+            return
         self.disk.make_directory(path.rpartition("/")[0] or "/")
-        self.disk.write(path, self.store.content(str(self.pending.base), item["digest"]), *wanted)
+        content = self.store.content(str(self.pending.base), item["digest"]) if data is None else data
+        # Whole even where only the mode differs: a mode alone is not durable with the directory's flush.
+        self.disk.write(path, content, *wanted)
+
+    def _standing(self, item: dict[str, Any]) -> bytes | None:
+        """The bytes in place, where they are the generation's or an adopted edit."""
+        data = self.disk.read(item["path"])
+        digest = sha256(data).hexdigest()
+        adopted = self.state.adopted.get(item["path"])
+        return data if digest == item["digest"] or (adopted and digest == adopted.edited) else None
 
 
 def put_saved(store: Store, path: str, saved: Saved) -> None:

@@ -106,5 +106,5 @@ class State:
 
 def _pending(record: dict[str, Any]) -> Pending:
     saved = {path: Saved(**item) if item else None for path, item in record.pop("saved").items()}
-    names = {key: tuple(record.pop(key)) for key in ("left", "running")}
-    return Pending(saved=saved, **names, **record)
+    left, running = (tuple(record.pop(key)) for key in ("left", "running"))
+    return Pending(saved=saved, left=left, running=running, **record)

@@ -72,9 +72,7 @@ class Store:
         """A generation's manifest; HentouError when it is not here."""
         data = self.disk.read_or_none(f"{_folder(generation)}/manifest.json")
         if data is None:
-            raise HentouError(
-                f"generation {generation[:12]} is not on this machine", "see `hentou generations`"
-            )
+            raise HentouError(f"generation {generation[:12]} is not on this machine", "see `hentou generations`")
         return data
 
     def record(self, generation: str | None) -> dict[str, Any]:

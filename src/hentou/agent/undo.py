@@ -78,9 +78,7 @@ def _targets(steps: tuple[Step, ...], *kinds: StepKind) -> tuple[str, ...]:
     return tuple(step.target for step in steps if step.kind in kinds)
 
 
-def _systemctl(
-    host: Host, verb: str, units: tuple[str, ...], problems: list[str], *, always: bool = False
-) -> None:
+def _systemctl(host: Host, verb: str, units: tuple[str, ...], problems: list[str], *, always: bool = False) -> None:
     if units or always:
         _try(lambda: host.system.systemctl(verb, *units, timeout=UNITS_TIMEOUT), problems)
 

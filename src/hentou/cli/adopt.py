@@ -14,12 +14,8 @@ from hentou.cli.output import note
 
 
 def adopt(
-    paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH]...", help="All edits by default.")
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the patch to this file.")
-    ] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="All edits by default.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the patch to this file.")] = None,
 ) -> None:
     """Keep files edited by hand, and print the patch that brings the edits into the repository.
 

@@ -7,8 +7,23 @@ from typing import Annotated
 import typer
 
 from hentou import __version__
-from hentou.cli import adopt, build, check, converge, explain, generations, identity, join, lab, overwrite
-from hentou.cli import plan, recover, rollback, schema, status
+from hentou.cli import (
+    adopt,
+    build,
+    check,
+    converge,
+    explain,
+    generations,
+    identity,
+    join,
+    lab,
+    overwrite,
+    plan,
+    recover,
+    rollback,
+    schema,
+    status,
+)
 
 app = typer.Typer(
     name="hentou",

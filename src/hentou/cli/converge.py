@@ -13,16 +13,15 @@ from hentou.agent.host import Host
 from hentou.agent.local import MACHINE_FILE, REPOSITORY, this_machine
 from hentou.cli.output import as_json, note, say
 from hentou.effects.git import head
-from hentou.errors import HentouError
+from hentou.errors import HentouError, InvalidCollectiveError
 from hentou.generation.generation import Generation
+from hentou.generation.merge import ConflictError
 from hentou.generation.step import Plan
 
 
 def converge(
     repo: Annotated[Path, typer.Option(help="The repository to follow.")] = Path(REPOSITORY),
-    rev: Annotated[
-        str, typer.Option(help="The Git revision to follow; empty for a directory as it is.")
-    ] = "main",
+    rev: Annotated[str, typer.Option(help="The Git revision to follow; empty for a directory as it is.")] = "main",
     machine: Annotated[str, typer.Option(help=f"This machine's name; by default from {MACHINE_FILE}.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps; change nothing.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try a generation that failed before.")] = False,
@@ -48,9 +47,7 @@ def converge(
     """
     host = Host(tell=note)
     generation, commit = _current(host) if certificates_only else _compiled(repo, rev, machine)
-    options = Options(
-        commit=commit, retry=retry, stop_before=stop_before, certificates_only=certificates_only
-    )
+    options = Options(commit=commit, retry=retry, stop_before=stop_before, certificates_only=certificates_only)
     if dry_run:
         _show(host, generation, preview(host, generation, options), json=json)
         return
@@ -67,7 +64,10 @@ def _compiled(repo: Path, rev: str, machine: str) -> tuple[Generation, str]:
     found = compiler.collective.machines.get(name)
     if found is None or found.external:
         raise compose.unknown_machine(compiler.collective, name)
-    return compiler.generation(found), head(repo, rev) if rev else ""
+    try:
+        return compiler.generation(found), head(repo, rev) if rev else ""
+    except ConflictError as conflict:
+        raise InvalidCollectiveError(conflict.problems) from conflict
 
 
 def _current(host: Host) -> tuple[Generation, str]:
@@ -84,10 +84,7 @@ def _show(host: Host, generation: Generation, found: Plan, *, json: bool) -> Non
             {
                 "id": generation.id,
                 "current": host.store.state().current,
-                "steps": [
-                    {"kind": str(s.kind), "target": s.target, "reason": s.reason, "by": s.by}
-                    for s in found.steps
-                ],
+                "steps": [step.record for step in found.steps],
                 "held": [{"path": held.path, "by": held.by, "reason": held.reason} for held in found.held],
                 "cut_points": cut_points(found),
             }
@@ -116,7 +113,7 @@ def finish(host: Host, generation: Generation, outcome: Outcome, *, json: bool =
                 "exit": outcome.exit.name.lower(),
                 "message": outcome.message,
                 "reasons": list(outcome.reasons),
-                "steps": [str(step) for step in outcome.plan.steps],
+                "steps": [step.record for step in outcome.plan.steps],
                 "held": [held.path for held in outcome.plan.held],
             }
         )

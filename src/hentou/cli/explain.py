@@ -49,7 +49,7 @@ def explain(
     for what, by, because in found:
         say(f"{thing}: {what}, wanted by {by}", "bold")
         for pointer in dict.fromkeys(because):
-            say(f"  {pointer.file}:{collective.line(pointer)}: {_source(collective, pointer)}")
+            say(f"  {pointer.file}:{collective.line(pointer)}: {collective.source(pointer).strip()}")
         if not because:
             say("  on every machine, whatever the repository says")
 
@@ -72,13 +72,6 @@ def _things(compiler: Compiler, machine: Machine) -> Iterator[tuple[str, Reason]
 
 def _record(collective: Collective, reason: Reason) -> dict[str, object]:
     what, by, because = reason
-    lines = [
-        {"file": p.file, "line": collective.line(p), "keys": list(p.keys)} for p in dict.fromkeys(because)
-    ]
+    lines = [{"file": p.file, "line": collective.line(p), "keys": list(p.keys)} for p in dict.fromkeys(because)]
     return {"what": what, "by": by, "because": lines}
 
-
-def _source(collective: Collective, pointer: Pointer) -> str:
-    lines = collective.tree.read(pointer.file).decode(errors="replace").splitlines()
-    number = collective.line(pointer)
-    return lines[number - 1].strip() if number <= len(lines) else ""

@@ -23,9 +23,7 @@ def generations(json: Annotated[bool, typer.Option("--json", help="Print as JSON
         as_json(found)
         return
     for item in found:
-        say(
-            f"{item['id'][:12]}  {item['at'] or '-':<25}  {item['commit'][:12] or '-':<12}  {item['standing']}"
-        )
+        say(f"{item['id'][:12]}  {item['at'] or '-':<25}  {item['commit'][:12] or '-':<12}  {item['standing']}")
     if not found:
         say("none yet: run `hentou converge`")
 

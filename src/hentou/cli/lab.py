@@ -210,9 +210,7 @@ def clock(
 
 @app.command()
 def browse(
-    place: Annotated[
-        str, typer.Argument(help="SITE/laptop or visitor; the first site's laptop by default.")
-    ] = "",
+    place: Annotated[str, typer.Argument(help="SITE/laptop or visitor; the first site's laptop by default.")] = "",
     name: Name = "lab",
     port: Annotated[int, typer.Option(help="The proxy's port on this computer's loopback.")] = PORT,
 ) -> None:

@@ -16,15 +16,13 @@ from hentou.generation.generation import Generation, Manifest
 
 
 def overwrite(
-    paths: Annotated[
-        list[str] | None, typer.Argument(metavar="[PATH]...", help="Files edited by hand.")
-    ] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Files edited by hand.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All files edited by hand.")] = False,
 ) -> None:
     """Put back what the current generation has where somebody edited it by hand.
 
-    The edited version is kept under /var/lib/hentou/overwritten. What read the file is restarted or reloaded, and
-    health is checked, as in `hentou converge`.
+    The edited version is kept under /var/lib/hentou/overwritten. What read the file is restarted or reloaded,
+    and health is checked, as in `hentou converge`. An adopted edit goes too when its path is given.
 
     Examples: hentou overwrite /etc/motd
               hentou overwrite --all
@@ -32,7 +30,7 @@ def overwrite(
     if bool(paths) == every:
         raise HentouError("name the files to put back, or give --all", "see them with `hentou status`")
     host = Host(tell=note)
-    entries = chosen(host, tuple(paths or ()))
+    entries = chosen(host, tuple(paths or ()), adopted=bool(paths))
     if not entries:
         say("nothing was edited by hand")
         return

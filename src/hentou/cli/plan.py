@@ -45,7 +45,7 @@ def plan(
         raise compose.unknown_machine(compiler.collective, machine)
     gone = [name for name in before if not machine]
     if json:
-        as_json({"machines": {name: [_record(step) for step in p.steps] for name, p in plans.items()}, "gone": gone})
+        as_json({"machines": {name: [step.record for step in p.steps] for name, p in plans.items()}, "gone": gone})
         return
     _print(plans, gone)
 
@@ -68,10 +68,6 @@ def _manifests(tree: Tree | None, machine: str) -> dict[str, Manifest]:
     compiler = compose.compiler(compose.load(tree))
     wanted = [m for m in compiler.collective.managed if machine in ("", m.name)]
     return {m.name: compiler.generation(m).manifest for m in wanted}
-
-
-def _record(step: Step) -> dict[str, str]:
-    return {"kind": str(step.kind), "target": step.target, "reason": step.reason, "by": step.by}
 
 
 def _print(plans: dict[str, Plan], gone: list[str]) -> None:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from hentou import compose
 from hentou.cli.app import app
@@ -36,30 +37,28 @@ def commands() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _walk(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    if isinstance(command, click.Group):
+def _walk(path: tuple[str, ...], command: object) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    if isinstance(command, TyperGroup):
         for name, child in command.commands.items():
             yield from _walk((*path, name), child)
-    else:
+    elif isinstance(command, TyperCommand):
         yield path, command
 
 
-def _command(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
-    name = " ".join(("hentou", *path))
-    context = click.Context(command, info_name=name)
-    yield from (f"## {name}", "", f"`{' '.join(command.get_usage(context).split()[1:])}`", "")
-    yield from (cleandoc(command.help or "").replace("\b\n", ""), "")
-    records = [record for param in command.get_params(context) if (record := _option(param))]
+def _command(path: tuple[str, ...], command: TyperCommand) -> Iterator[str]:
+    yield from (f"## hentou {' '.join(path)}", "", cleandoc(command.help or ""), "")
+    records = [record for param in command.params if (record := _option(param))]
     if records:
         yield from ("| option or argument | meaning |", "| --- | --- |", *records, "")
 
 
-def _option(param: click.Parameter) -> str:
-    help_text = getattr(param, "help", "") or ""
-    if param.name == "help" or getattr(param, "hidden", False):
-        return ""
-    names = ", ".join(f"`{name}`" for name in param.opts) if param.param_type_name == "option" else f"`{param.human_readable_name}`"
-    return f"| {names} | {help_text} |"
+def _option(param: Any) -> str:
+    if isinstance(param, TyperOption):
+        names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
+    else:
+        names = f"`{(param.metavar or param.name).upper()}`"
+    meaning = " ".join((param.help or "").split()).replace("|", "\\|")
+    return "" if param.hidden else f"| {names} | {meaning} |"
 
 
 def _modules(title: str, about: str, modules: Mapping[str, object]) -> str:

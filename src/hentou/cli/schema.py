@@ -12,9 +12,7 @@ from hentou.model.schema import schema as json_schema
 
 
 def schema(
-    kind: Annotated[
-        str, typer.Argument(help="collective, roster, site, person or keys; all of them by default.")
-    ] = "",
+    kind: Annotated[str, typer.Argument(help="collective, roster, site, person or keys; all of them by default.")] = "",
 ) -> None:
     """Print the JSON Schema of a collective's files, settings of features and recipes included.
 

@@ -36,9 +36,7 @@ def _record(host: Host) -> dict[str, Any]:
     held = plan(manifest, manifest, facts).held if manifest else ()
     units = [u.name for u in manifest.units if u.wanted_by] if manifest else []
     down = {name: facts.units[name].active if name in facts.units else "unknown" for name in units}
-    down = {
-        name: active for name, active in down.items() if name not in facts.units or not facts.units[name].up
-    }
+    down = {name: active for name, active in down.items() if name not in facts.units or not facts.units[name].up}
     failure = state.last_failure
     return {
         "machine": manifest.machine if manifest else _name(host),

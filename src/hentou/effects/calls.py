@@ -1,6 +1,6 @@
 """The system calls that `disk.Disk` is made of; drills replace them by a disk that loses power."""
 
-# ruff: noqa: PTH101, PTH102, PTH105, PTH106, PTH108, PTH115, PTH116, PTH123, PTH208, PTH211
+# ruff: noqa: PTH101, PTH102, PTH104, PTH106, PTH108, PTH115, PTH123, PTH208, PTH211
 # These are the calls themselves, and a run that finds nothing to do makes thousands of them.
 
 from __future__ import annotations
@@ -30,9 +30,7 @@ class Calls:
             found = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Stat(
-            _kind(found.st_mode), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size
-        )
+        return Stat(_kind(found.st_mode), stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid, found.st_size)
 
     def read(self, path: str) -> bytes:
         """A file's bytes."""
@@ -61,8 +59,8 @@ class Calls:
             os.close(handle)
 
     def reserve(self, path: str, size: int) -> None:
-        """Make a file that occupies `size` bytes."""
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        """Make a file, or let one grow, so that it occupies `size` bytes."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.posix_fallocate(handle, 0, size)
         finally:
@@ -93,7 +91,7 @@ class Calls:
         os.rmdir(path)
 
     def attributes(self, path: str, mode: int, uid: int, gid: int) -> None:
-        """Give a file or directory its owner and mode; the owner first, for chown clears set-id bits."""
+        """Give a directory its owner and mode; the owner first, for chown clears set-id bits."""
         os.chown(path, uid, gid, follow_symlinks=False)
         os.chmod(path, mode)
 

@@ -123,17 +123,28 @@ def kill_all(find: Callable[[], Iterable[int]], patience: float = 20) -> None:
         clock.sleep(0.02)
 
 
-def forget(pattern: str) -> None:
-    """Remove what systemd-nspawn leaves of machines that are off: control groups, directories of /run."""
-    for hierarchy in _hierarchies():
-        for group in hierarchy.glob(pattern):
-            for directory, _, _ in os.walk(group, topdown=False):
-                with suppress(OSError):
-                    Path(directory).rmdir()
+def forget(pattern: str, patience: float = 5) -> None:
+    """Remove what systemd-nspawn leaves of machines that are off: control groups, directories of /run.
+
+    A group is busy for a moment after its last process ended; `patience` is in seconds.
+    """
+    deadline = clock.monotonic() + patience
+    while groups := [group for hierarchy in _hierarchies() for group in hierarchy.glob(pattern)]:
+        for group in groups:
+            _remove_group(group)
+        if clock.monotonic() > deadline:
+            raise HentouError(f"control group {groups[0]} stays busy", "look at its cgroup.procs; try again")
+        clock.sleep(0.01)
     for left in (*_RUN.glob(f"propagate/{pattern}"), *_RUN.glob(f"unix-export/{pattern}")):
         process.run(["umount", "--quiet", left], check=False)
         with suppress(OSError):
             left.rmdir()
+
+
+def _remove_group(group: Path) -> None:
+    for directory, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(directory).rmdir()
 
 
 def unlock(root: Path) -> None:

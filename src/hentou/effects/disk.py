@@ -106,7 +106,7 @@ class Disk:
             self._unsynced.add(parent(path))
 
     def reserve(self, path: str, size: int) -> None:
-        """Occupy `size` bytes, to be freed when space is needed for an undo; nothing stays on failure."""
+        """Occupy at least `size` bytes, to be freed when an undo needs them; nothing stays on failure."""
         with _explained("reserve space for", path):
             try:
                 self._calls.reserve(self.at(path), size)
@@ -129,11 +129,10 @@ class Disk:
         return missing[::-1]
 
     def attributes(self, path: str, mode: int, uid: int, gid: int) -> None:
-        """Give a file or directory its mode and owner; durable after `flush`."""
+        """Give a directory its mode and owner; durable after `flush`. Files are written whole instead."""
         with _explained("change", path):
             self._calls.attributes(self.at(path), mode, uid, gid)
-        found = self.stat(path)
-        self._unsynced.add(path if found and found.kind == "directory" else parent(path))
+        self._unsynced.add(path)
 
     def remove(self, path: str) -> bool:
         """Remove a file or link; False when there was none. Durable after `flush`."""

@@ -16,7 +16,7 @@ def init(repository: Path, *, bare: bool = False) -> None:
 
 def commit_all(repository: Path, message: str) -> str:
     """Commit every change of a working copy; the hash of its head. Nothing changed means no new commit."""
-    git = ["git", "-C", repository]
+    git: list[str | Path] = ["git", "-C", repository]
     run([*git, "add", "--all"])
     if run([*git, "diff", "--cached", "--quiet"], check=False).status:
         run([*git, *_AUTHOR, "commit", "--quiet", "--message", message])

@@ -11,7 +11,6 @@ from typing import IO
 
 from hentou.errors import HentouError
 
-
 PIPE = subprocess.PIPE
 """For `spawn`: the caller reads what the program says."""
 
@@ -52,9 +51,7 @@ def run(
     argv = tuple(str(word) for word in command)
     data = stdin.encode() if isinstance(stdin, str) else stdin
     try:
-        done = subprocess.run(
-            argv, input=data, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False
-        )
+        done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False)
         result = Result(
             argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         )

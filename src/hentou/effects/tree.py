@@ -25,6 +25,7 @@ _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a directory",
 }
 _TOO_DEEP = f"a folder deeper than {DEEPEST} levels"
 _BAD_NAME = "a file whose name is not UTF-8"
@@ -107,12 +108,15 @@ class DirectoryTree:
             descriptor = self._open(path)
         except OSError as error:
             raise HentouError(f"{path}: {error.strerror}", "put a regular file there") from error
-        with os.fdopen(descriptor, "rb") as stream:
+        try:
             # The file may have been exchanged for something else since it was listed.
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 raise HentouError(f"{path} is {_kind(mode)}", "put a regular file there")
-            data = stream.read() if limit is None else stream.read(limit + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as stream:
+                data = stream.read() if limit is None else stream.read(limit + 1)
+        finally:
+            os.close(descriptor)
         if limit is not None and len(data) > limit:
             raise too_long(path, limit)
         return data

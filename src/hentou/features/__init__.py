@@ -9,7 +9,6 @@ from hentou.features import access, base, edge, hello, mesh, names
 from hentou.generation.contract import Feature
 
 FEATURES: Mapping[str, Feature] = {
-    module.__name__.rpartition(".")[2]: cast("Feature", module)
-    for module in (access, base, edge, hello, mesh, names)
+    module.__name__.rpartition(".")[2]: cast("Feature", module) for module in (access, base, edge, hello, mesh, names)
 }
 """Every feature by name, which is also its key under `features:` in YAML."""

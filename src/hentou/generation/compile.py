@@ -14,6 +14,7 @@ from hentou.generation.fragment import Fragment
 from hentou.generation.generation import Generation
 from hentou.generation.merge import merge
 from hentou.generation.offer import Offer, Offers, Port
+from hentou.generation.override import by_machine, override
 from hentou.model.types import Collective, Machine, Service
 
 
@@ -28,9 +29,7 @@ class Compiler:
     @cached_property
     def offers(self) -> Offers:
         """What every machine offers, external ones included."""
-        return Offers(
-            offer for machine in self.collective.machines.values() for offer in self._offers_of(machine)
-        )
+        return Offers(offer for machine in self.collective.machines.values() for offer in self._offers_of(machine))
 
     def _offers_of(self, machine: Machine) -> Iterator[Offer]:
         nothing = Offers(())
@@ -44,22 +43,25 @@ class Compiler:
         settings = feature.Settings(**self.collective.settings_of(name, machine.site))
         return View(self.collective, machine, settings, offers)
 
-    def _service_view(
-        self, recipe: Recipe, service: Service, machine: Machine, offers: Offers
-    ) -> ServiceView[Any]:
+    def _service_view(self, recipe: Recipe, service: Service, machine: Machine, offers: Offers) -> ServiceView[Any]:
         settings: BaseModel = recipe.Settings(**service.settings)
         return ServiceView(self.collective, machine, settings, offers, service)
 
     def fragments(self, machine: Machine) -> tuple[Fragment, ...]:
         """What each feature and recipe wants on one machine."""
         wanted = [
-            feature.render(self._view(name, feature, machine, self.offers))
-            for name, feature in self.features.items()
+            feature.render(self._view(name, feature, machine, self.offers)) for name, feature in self.features.items()
         ]
         for service in self.collective.services_on(machine):
             recipe = self.recipes[service.recipe]
             wanted.append(recipe.render(self._service_view(recipe, service, machine, self.offers)))
-        return tuple(fragment for fragment in wanted if fragment is not None)
+        given = tuple(fragment for fragment in wanted if fragment is not None)
+        overrides = self._overrides.get(machine.name)
+        return override(self.collective.tree, overrides, given) if overrides else given
+
+    @cached_property
+    def _overrides(self) -> Mapping[str, tuple[str, ...]]:
+        return by_machine(self.collective.tree)
 
     def generation(self, machine: Machine) -> Generation:
         """One machine's generation; ConflictError where fragments collide."""

@@ -92,9 +92,7 @@ class Facts:
         return cls(
             packages=frozenset(old.packages),
             paths=found,
-            accounts={
-                u.name: AccountFact(u.uid, u.comment, u.home, u.shell, frozenset(u.groups)) for u in old.users
-            },
+            accounts={u.name: AccountFact(u.uid, u.comment, u.home, u.shell, frozenset(u.groups)) for u in old.users},
             units={unit.name: UnitFact() for unit in old.units},
             certificates={
                 item.directory: "" if set(names[item.directory]) == set(item.names) else "for other names"

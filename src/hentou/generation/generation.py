@@ -86,13 +86,10 @@ class Manifest:
             directories=tuple(Directory(**_with_tuples(item)) for item in record["directories"]),
             entries=tuple(Entry(**_with_tuples(item)) for item in record["entries"]),
             units=tuple(
-                Unit(**{**_with_tuples(item), "on_change": OnChange(item["on_change"])})
-                for item in record["units"]
+                Unit(**{**_with_tuples(item), "on_change": OnChange(item["on_change"])}) for item in record["units"]
             ),
             certificates=tuple(Certificate(**_with_tuples(item)) for item in record["certificates"]),
-            checks=tuple(
-                Check(**{**_with_tuples(item), "kind": CheckKind(item["kind"])}) for item in record["checks"]
-            ),
+            checks=tuple(Check(**{**_with_tuples(item), "kind": CheckKind(item["kind"])}) for item in record["checks"]),
             health_timeout=record["health_timeout"],
             peers=tuple(record["peers"]),
         )

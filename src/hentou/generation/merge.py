@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import TypeVar
 
-from hentou.errors import Problem
+from hentou.errors import InvalidCollectiveError, Problem
 from hentou.generation.fragment import Certificate, Directory, File, Fragment, Symlink, Unit, User
 from hentou.generation.generation import Entry, Generation, Manifest
 from hentou.generation.offer import Port
@@ -15,17 +15,7 @@ from hentou.model.types import Collective, Machine, Pointer
 Thing = TypeVar("Thing", User, Directory, File, Symlink, Unit, Certificate)
 
 
-class ConflictError(Exception):
-    """Fragments that cannot stand together."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
-        self.problems = problems
-
-
-def merge(
-    collective: Collective, machine: Machine, fragments: Sequence[Fragment], ports: Iterable[Port]
-) -> Generation:
+def merge(collective: Collective, machine: Machine, fragments: Sequence[Fragment], ports: Iterable[Port]) -> Generation:
     """One machine's generation from all its fragments, whatever their order."""
     merger = _Merger(collective, machine)
     wants = [wanted for fragment in fragments for wanted in _enabling(fragment)]
@@ -33,16 +23,14 @@ def merge(
     merger.user_ids(users)
     directories = merger.unique("directory", fragments, lambda f: f.directories, lambda item: item.path)
     units = merger.unique("unit", fragments, lambda f: f.units, lambda unit: unit.name)
-    certificates = merger.unique(
-        "certificate", fragments, lambda f: f.certificates, lambda item: item.directory
-    )
+    certificates = merger.unique("certificate", fragments, lambda f: f.certificates, lambda item: item.directory)
     files = merger.unique("file", fragments, lambda f: f.files, lambda item: item.path)
     links = merger.unique("file", fragments, lambda f: f.symlinks, lambda item: item.path)
     links += [wanted for wanted in wants if wanted[1].path not in {link.path for _, link in links}]
     merger.disjoint(files, links)
     merger.ports(ports)
     if merger.problems:
-        raise ConflictError(tuple(merger.problems))
+        raise InvalidCollectiveError(tuple(merger.problems))
     entries = [_file_entry(by, item) for by, item in files] + [_link_entry(by, item) for by, item in links]
     manifest = Manifest(
         machine=machine.name,
@@ -160,5 +148,6 @@ class _Merger:
                 column,
                 f"{what} {value} on {self.machine.name} is claimed by {one} and by {other}",
                 "rename one of the two, or move it to another machine",
+                self.collective.source(pointer) if line else "",
             )
         )

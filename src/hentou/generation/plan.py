@@ -57,9 +57,7 @@ class _Planner:
             if user.name not in self.facts.accounts:
                 yield Step(StepKind.CREATE_ACCOUNT, user.name, "new", subject=user)
         for user in self.new.users:
-            fact = self.facts.accounts.get(
-                user.name, AccountFact(user.uid, user.comment, user.home, user.shell)
-            )
+            fact = self.facts.accounts.get(user.name, AccountFact(user.uid, user.comment, user.home, user.shell))
             if differing := _account_differences(user, fact):
                 yield Step(StepKind.MODIFY_ACCOUNT, user.name, f"changed: {differing}", subject=user)
             if fact.locked:
@@ -170,9 +168,9 @@ class _Planner:
 
     def daemon_reload(self) -> Iterator[Step]:
         """Let systemd read its units again when any of their files or links changed."""
-        paths = sorted(path for path in self.changed if path.startswith(_UNIT_FOLDERS))
-        if paths:
-            yield Step(StepKind.DAEMON_RELOAD, "", _several(paths))
+        reasons = [self.changed[path] for path in sorted(self.changed) if path.startswith(_UNIT_FOLDERS)]
+        if reasons:
+            yield Step(StepKind.DAEMON_RELOAD, "", _several(reasons))
 
     def restarts(self) -> Iterator[Step]:
         """Running units of which something they read changed."""

@@ -46,6 +46,11 @@ class Step:
     by: str = ""
     subject: Subject = None
 
+    @property
+    def record(self) -> dict[str, str]:
+        """As scripts read it."""
+        return {"kind": str(self.kind), "target": self.target, "reason": self.reason, "by": self.by}
+
     def __str__(self) -> str:
         """As people read it: `write /etc/motd  (changed: content; base)`."""
         why = f"{self.reason}; {self.by}" if self.by else self.reason

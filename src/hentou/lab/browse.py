@@ -71,32 +71,24 @@ def open_proxy(lab: Lab, place: str, port: int = PORT) -> Proxy:
     """
     node = lab.node(place)
     if not isinstance(node, HostNode):
-        raise HentouError(
-            f"{place} has no place for a browser", "name a laptop, such as SITE/laptop, or visitor"
-        )
+        raise HentouError(f"{place} has no place for a browser", "name a laptop, such as SITE/laptop, or visitor")
     containers.kill_all(lambda: containers.marked(_MARK, lab.name))
+    if containers.answers("127.0.0.1", port, patience=0):
+        raise HentouError(f"port {port} of this computer is taken", "choose a free one with --port")
+    marks = {MARK: lab.name, _MARK: lab.name}
+    log = lab.work / "browse.log"
+    inside = [f"{key}={value}" for key, value in marks.items()]
     # UNIX sockets are files, so they lead from one network namespace to another.
     door = lab.work / "browse.sock"
     door.unlink(missing_ok=True)
-    log = lab.work / "browse.log"
-    log.unlink(missing_ok=True)
-    for command in (
-        node.command(
-            ["env", f"{_MARK}={lab.name}", "microsocks", "-q", "-i", "127.0.0.1", "-p", str(_INSIDE)]
-        ),
-        node.command(
-            ["env", f"{_MARK}={lab.name}", "socat", f"UNIX-LISTEN:{door},fork", f"TCP:127.0.0.1:{_INSIDE}"]
-        ),
-        ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"UNIX-CONNECT:{door}"],
-    ):
-        containers.daemon(command, log, {MARK: lab.name, _MARK: lab.name})
-    _wait(lab, log, port)
+    proxy = ["microsocks", "-i", "127.0.0.1", "-p", str(_INSIDE)]
+    containers.daemon(node.command(["env", *inside, *proxy]), log, marks)
+    node.wait_for_open_port(_INSIDE, "127.0.0.1", timeout=5)
+    lead = ["socat", f"UNIX-LISTEN:{door},fork", f"TCP:127.0.0.1:{_INSIDE}"]
+    containers.daemon(node.command(["env", *inside, *lead]), log, marks)
+    node.wait_until_succeeds(f"test -S {door}", timeout=5)
+    outside = ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", f"UNIX-CONNECT:{door}"]
+    containers.daemon(outside, log, marks)
+    if not containers.answers("127.0.0.1", port, patience=5):
+        raise HentouError(f"the proxy on port {port} did not open", f"read {log}")
     return Proxy(port, place, lab.repository / "keys" / "authority.pem")
-
-
-def _wait(lab: Lab, log: Path, port: int) -> None:
-    """Every one of the three must live and the port must answer."""
-    if not containers.answers("127.0.0.1", port, patience=5) or log.read_text(errors="replace").strip():
-        said = log.read_text(errors="replace").strip()
-        containers.kill_all(lambda: containers.marked(_MARK, lab.name))
-        raise HentouError(f"the proxy on port {port} did not open: {said}", "choose a free port with --port")

@@ -72,7 +72,7 @@ class PowerCuts:
         """Activate both once, so that each generation is known by its name; the first one stays active."""
         for revision in (self._revisions[1], self._revisions[0]):
             self._machine.succeed(f"hentou converge --rev {revision}", timeout=120)
-            said = json.loads(self._machine.succeed("hentou status --json"))
+            said = json.loads(self._machine.succeed("hentou status --json 2>/dev/null"))
             self._generations[revision] = said["current"]
         if len(set(self._generations.values())) != len(self._revisions):
             raise LabError("both revisions give this machine the same generation", "drill a change that touches it")
@@ -97,7 +97,7 @@ class PowerCuts:
         return "new" if cut.current == self._generations[cut.target] else "old"
 
     def _points(self, revision: str) -> int:
-        said = json.loads(self._machine.succeed(f"hentou converge --rev {revision} --dry-run --json"))
+        said = json.loads(self._machine.succeed(f"hentou converge --rev {revision} --dry-run --json 2>/dev/null"))
         return int(said["cut_points"])
 
     def _cut(self, target: str, before: int) -> Cut:

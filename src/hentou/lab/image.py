@@ -94,9 +94,7 @@ def base_image(cache: Path = CACHE, mirror: str | None = None, progress: Progres
         if target.is_dir():
             progress("base image: cached")
             return target
-        progress(
-            f"base image: building Debian {packages.RELEASE} with {len(packages.IMAGE)} packages (about a minute)"
-        )
+        progress(f"base image: building Debian {packages.RELEASE} with {len(packages.IMAGE)} packages (about a minute)")
         with _made(target) as partial:
             _debootstrap(partial, mirror)
             _finish(partial)

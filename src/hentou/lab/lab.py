@@ -37,7 +37,7 @@ from hentou.lab.image import CACHE, Progress
 from hentou.lab.machine import Machine
 from hentou.lab.network import Network
 from hentou.lab.node import HostNode, LabError, MachineFailed, Node, recording
-from hentou.lab.topology import VISITOR, Topology, topology
+from hentou.lab.topology import VISITOR, Computer, Topology, topology
 from hentou.model.types import Collective, Tree
 
 __all__ = ["CACHE", "WORK", "Lab", "LabError", "Machine", "MachineFailed", "Node"]
@@ -53,7 +53,12 @@ class _Record(BaseModel):
     """What a later command must know of a lab."""
 
     topology: Topology
-    lower: tuple[Path, ...]
+    base: Path
+    layer: Path | None = None
+
+    def below(self, computer: Computer) -> tuple[Path, ...]:
+        """What a machine's disk lies on, topmost first; an external machine has nothing of hentou's."""
+        return (self.base,) if self.layer is None or computer.spec.external else (self.layer, self.base)
 
 
 class Power(NamedTuple):
@@ -93,7 +98,7 @@ class Lab:
         self._home = home
         self._machines = {
             computer.spec.name: Machine(
-                self.network, computer, self.work / "machines" / computer.spec.name, record.lower
+                self.network, computer, self.work / "machines" / computer.spec.name, record.below(computer)
             )
             for computer in record.topology.computers
         }
@@ -120,15 +125,13 @@ class Lab:
         host.check()
         with locks.exclusive(home / name, cleanup.busy(name)):
             if (home / name / _RECORD).exists():
-                raise HentouError(
-                    f"lab {name} is up already", f"take it down first: hentou lab down --name {name}"
-                )
+                raise HentouError(f"lab {name} is up already", f"take it down first: hentou lab down --name {name}")
             cleanup.sweep(name, home)
         with locks.exclusive(home / name, cleanup.busy(name)):
             try:
                 base = image.base_image(cache, mirror, progress)
-                layers = [image.bundle_layer(base, bundle, cache, progress)] if bundle else []
-                record = _Record(topology=topology(collective), lower=(*layers, base))
+                layer = image.bundle_layer(base, bundle, cache, progress) if bundle else None
+                record = _Record(topology=topology(collective), base=base, layer=layer)
                 (home / name / _RECORD).write_text(record.model_dump_json())
                 lab = cls(name, record, home)
                 lab._boot(collective.tree, progress)
@@ -269,9 +272,7 @@ class Capture:
 
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name):
-        raise HentouError(
-            f"{name!r} cannot be a lab's name", "1 to 15 lower-case letters, digits and hyphens"
-        )
+        raise HentouError(f"{name!r} cannot be a lab's name", "1 to 15 lower-case letters, digits and hyphens")
 
 
 def _one(found: Mapping[str, T], name: str, what: str) -> T:

@@ -35,9 +35,7 @@ _NAME = "hentou-lab-clock.conf"
 class Machine(MachineNode):
     """One machine of the collective, simulated by systemd-nspawn on overlays of the lab's images."""
 
-    def __init__(
-        self, network: Network, computer: Computer, directory: Path, lower: tuple[Path, ...]
-    ) -> None:
+    def __init__(self, network: Network, computer: Computer, directory: Path, lower: tuple[Path, ...]) -> None:
         super().__init__(computer.spec.name, network.namespace(computer.node))
         self.computer = computer
         self.directory = directory
@@ -126,9 +124,7 @@ class Machine(MachineNode):
         script = 'mkdir -p "$(dirname "$1")" && cat >"$1" && chmod "$2" "$1"'
         words = self.command(["sh", "-c", script, "sh", target, f"{mode:o}"])
         if (result := process.run(words, stdin=data, check=False)).status:
-            raise MachineFailed(
-                self.name, f"copy_in {target}", f"ended with status {result.status}", result.stderr
-            )
+            raise MachineFailed(self.name, f"copy_in {target}", f"ended with status {result.status}", result.stderr)
 
     def set_clock(self, offset: str) -> None:
         """Set the clock apart from the host's, such as `+30d` or `-2h` (faketime(1)).

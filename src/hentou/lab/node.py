@@ -168,7 +168,6 @@ def recording(node: MachineNode | HostNode, file: Path, filters: str = "") -> It
         "-s",
         "0",
         "-U",
-        "--immediate-mode",
         "-n",
         "-w",
         str(file),
@@ -176,3 +175,14 @@ def recording(node: MachineNode | HostNode, file: Path, filters: str = "") -> It
     ]
     with containers.child(namespaces.inside(node.namespace, words), until="listening on"):
         yield
+        _settle(file)
+
+
+def _settle(file: Path) -> None:
+    """Wait until a file has stopped growing: told to end, tcpdump drops what the kernel still holds.
+
+    The kernel hands packets over once a second, or by blocks that are full.
+    """
+    size = -1
+    while size != (size := file.stat().st_size):
+        clock.sleep(1.1)

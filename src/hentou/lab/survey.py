@@ -77,8 +77,8 @@ def survey(
         try:
             said = node.wait_until_succeeds(f"{command} --write-out '%{{http_code}} in %{{time_total}} s'", patience)
         except MachineFailed as failure:
-            said = failure.output.strip().splitlines()
-            return Sight(look, False, said[-1] if said else f"did not open within {patience:g} s")
+            lines = failure.output.strip().splitlines()
+            return Sight(look, False, lines[-1] if lines else f"did not open within {patience:g} s")
         progress(f"{look.url} opens from {look.place}")
         return Sight(look, True, said.strip())
 

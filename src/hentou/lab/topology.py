@@ -241,9 +241,7 @@ def _place(pool: _Pool, site: Site, machines: list[Machine]) -> tuple[Place, lis
     boxes = _box_addresses(site, subnet)
     taken = {*boxes.values(), *(m.address for m in machines if m.address)}
     free = [host for host in islice(subnet.hosts(), _LARGEST) if host not in taken]
-    computers = [
-        _member(switch, machine, machine.address or _take(free, machine.name)) for machine in machines
-    ]
+    computers = [_member(switch, machine, machine.address or _take(free, machine.name)) for machine in machines]
     leases = tuple(Lease(c.cable.mac, c.address, c.spec.name) for c in computers)
     routers = list(boxes.values())
     made = tuple(

@@ -359,6 +359,12 @@ class Collective:
             case Person():
                 return Pointer(f"people/{thing.name}.yaml")
 
+    def source(self, pointer: Pointer) -> str:
+        """The line of the repository that a pointer means, as it is written."""
+        lines = self.tree.read(pointer.file).decode(errors="replace").splitlines()
+        number = self.line(pointer)
+        return lines[number - 1] if number <= len(lines) else ""
+
     def line(self, pointer: Pointer) -> int:
         """The line of a pointer, from 1; that of the nearest enclosing key that is written."""
         keys = pointer.keys

@@ -52,7 +52,9 @@ def sign_issuer(
     """A machine's issuing authority, PEM, able to speak for its site's domain and names below it only."""
     wanted = x509.load_pem_x509_csr(request_pem)
     if not wanted.is_signature_valid:
-        raise HentouError("the machine's request is not signed by the key it names", "make a new one with `hentou identity`")
+        raise HentouError(
+            "the machine's request is not signed by the key it names", "make a new one with `hentou identity`"
+        )
     public = wanted.public_key()
     authority = x509.load_pem_x509_certificate(authority_pem)
     key = _load_key(authority_key_pem)
@@ -96,9 +98,7 @@ def issue_leaf(
     return _pem(key), _sign(builder, signer) + (issuer_pem or b"")
 
 
-def needs_renewal(
-    chain_pem: bytes, names: tuple[str, ...], issuer_pem: bytes | None, now: datetime
-) -> str | None:
+def needs_renewal(chain_pem: bytes, names: tuple[str, ...], issuer_pem: bytes | None, now: datetime) -> str | None:
     """Why a leaf must be issued again: other names, another issuer, half of its life gone; None when it is good."""
     try:
         leaf = x509.load_pem_x509_certificates(chain_pem)[0]

@@ -29,9 +29,7 @@ def admins(collective: Collective, machine: Machine) -> tuple[str, ...]:
     if machine.admins is None:
         return tuple(sorted(roster))
     groups = collective.spec.groups
-    named = {
-        person for name in machine.admins for person in (groups[name].members if name in groups else (name,))
-    }
+    named = {person for name in machine.admins for person in (groups[name].members if name in groups else (name,))}
     return tuple(sorted(named & set(roster)))
 
 

@@ -72,6 +72,7 @@ def _identity(view: View[Settings]) -> Iterator[File]:
     yield _file(view, "/etc/hostname", "hostname", name=name)
     yield _file(view, "/etc/hosts", "hosts", name=name, full=view.collective.machine_name(view.machine))
     yield _file(view, "/etc/locale.conf", "locale.conf")
+    yield _file(view, "/etc/hentou/exposure", "exposure")
 
 
 def _upkeep(view: View[Settings]) -> Iterator[File]:
@@ -121,9 +122,7 @@ def _units(view: View[Settings]) -> Iterator[Unit]:
     here = (view.here,)
     yield Unit("nftables.service", OnChange.RELOAD, ("/etc/nftables.conf",), "sysinit.target", here)
     yield Unit("systemd-sysctl.service", triggers=("/etc/sysctl.d/",), wanted_by="", because=here)
-    yield Unit(
-        "systemd-journald.service", triggers=("/etc/systemd/journald.conf.d/",), wanted_by="", because=here
-    )
+    yield Unit("systemd-journald.service", triggers=("/etc/systemd/journald.conf.d/",), wanted_by="", because=here)
     yield Unit(
         "systemd-timesyncd.service",
         triggers=("/etc/systemd/timesyncd.conf.d/",),

@@ -89,8 +89,7 @@ def render(view: View[Settings]) -> Fragment:
         files=(*_haproxy(view), *(_nginx(view, routes) if routes else ())),
         units=tuple(units),
         certificates=tuple(
-            Certificate(f"{_CERTIFICATES}/{r.name}", (r.name,), "www-data", "nginx.service", r.because)
-            for r in routes
+            Certificate(f"{_CERTIFICATES}/{r.name}", (r.name,), "www-data", "nginx.service", r.because) for r in routes
         ),
         checks=tuple(checks),
     )

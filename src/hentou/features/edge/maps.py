@@ -88,14 +88,9 @@ def relays(collective: Collective, offers: Offers, port: int) -> str:
 
 @once
 def _relays_of(collective: Collective, offers: Offers) -> dict[int, str]:
-    found = {
-        (backend(r), r.machine, r.passthrough) for r in offers.all(Route) if r.machine in collective.keys
-    }
+    found = {(backend(r), r.machine, r.passthrough) for r in offers.all(Route) if r.machine in collective.keys}
     servers = [
         (name, collective.mesh_address(collective.machines[machine]), passthrough)
         for name, machine, passthrough in sorted(found)
     ]
-    return {
-        port: fill(__package__, "relays.cfg", servers=servers, port=port).decode()
-        for port in (RELAYED, VISITED)
-    }
+    return {port: fill(__package__, "relays.cfg", servers=servers, port=port).decode() for port in (RELAYED, VISITED)}

@@ -92,9 +92,7 @@ def render(view: View[Settings]) -> Fragment | None:
                 because=own,
             ),
         ),
-        units=(
-            Unit("wg-quick@hentou.service", OnChange.RELOAD, ("/etc/wireguard/hentou.conf",), because=own),
-        ),
+        units=(Unit("wg-quick@hentou.service", OnChange.RELOAD, ("/etc/wireguard/hentou.conf",), because=own),),
         checks=(Check("mesh: interface", CheckKind.UNIT, "wg-quick@hentou.service", own),),
     )
 

@@ -88,9 +88,7 @@ def _resolver(view: View[Settings]) -> Iterator[File]:
     )
     yield File(f"{_FOLDER}/elsewhere-mesh.conf", shared.mesh(view.site.name), because=here)
     if lan:
-        yield File(
-            f"{_FOLDER}/elsewhere-lan.conf", shared.lan(view.site.name, str(machine.address)), because=here
-        )
+        yield File(f"{_FOLDER}/elsewhere-lan.conf", shared.lan(view.site.name, str(machine.address)), because=here)
     yield File("/etc/resolv.conf", fill(__package__, "resolv.conf"), because=here)
     drop_in = fill(__package__, "unbound.service.conf")
     yield File(_DROP_IN.format("unbound"), drop_in, because=here)
