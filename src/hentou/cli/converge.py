@@ -13,9 +13,8 @@ from hentou.agent.host import Host
 from hentou.agent.local import MACHINE_FILE, REPOSITORY, this_machine
 from hentou.cli.output import as_json, note, say
 from hentou.effects.git import head
-from hentou.errors import HentouError, InvalidCollectiveError
+from hentou.errors import HentouError
 from hentou.generation.generation import Generation
-from hentou.generation.merge import ConflictError
 from hentou.generation.step import Plan
 
 
@@ -64,10 +63,7 @@ def _compiled(repo: Path, rev: str, machine: str) -> tuple[Generation, str]:
     found = compiler.collective.machines.get(name)
     if found is None or found.external:
         raise compose.unknown_machine(compiler.collective, name)
-    try:
-        return compiler.generation(found), head(repo, rev) if rev else ""
-    except ConflictError as conflict:
-        raise InvalidCollectiveError(conflict.problems) from conflict
+    return compiler.generation(found), head(repo, rev) if rev else ""
 
 
 def _current(host: Host) -> tuple[Generation, str]:

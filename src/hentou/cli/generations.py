@@ -33,5 +33,5 @@ def _record(host: Host, state: State, name: str) -> dict[str, Any]:
     standings = {state.previous: "previous", state.current: "current"}
     standing = standings.get(name, "")
     if name in state.quarantined and not standing:
-        standing = f"quarantined: {state.quarantined[name]}"
+        standing = f"quarantined: {state.quarantined[name][:80]}"
     return {"id": name, "at": about.get("at", ""), "commit": about.get("commit", ""), "standing": standing}

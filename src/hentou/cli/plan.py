@@ -12,7 +12,7 @@ from hentou.cli.output import as_json, say
 from hentou.effects.tree import open_tree
 from hentou.errors import HentouError
 from hentou.generation.generation import Manifest
-from hentou.generation.plan import Facts, Plan, Step
+from hentou.generation.plan import Facts, Plan
 from hentou.generation.plan import plan as make_plan
 from hentou.model.types import Tree
 

@@ -33,7 +33,8 @@ def _record(host: Host) -> dict[str, Any]:
     state = host.store.state()
     manifest = host.manifest(state.current)
     facts = gather(host, manifest, manifest) if manifest else Facts()
-    held = plan(manifest, manifest, facts).held if manifest else ()
+    # While an activation is under way, what differs on disk is its doing, not a person's.
+    held = plan(manifest, manifest, facts).held if manifest and not state.pending else ()
     units = [u.name for u in manifest.units if u.wanted_by] if manifest else []
     down = {name: facts.units[name].active if name in facts.units else "unknown" for name in units}
     down = {name: active for name, active in down.items() if name not in facts.units or not facts.units[name].up}

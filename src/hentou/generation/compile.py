@@ -64,7 +64,7 @@ class Compiler:
         return by_machine(self.collective.tree)
 
     def generation(self, machine: Machine) -> Generation:
-        """One machine's generation; ConflictError where fragments collide."""
+        """One machine's generation; InvalidCollectiveError where fragments collide."""
         return merge(self.collective, machine, self.fragments(machine), self.offers.on(Port, machine.name))
 
     def generations(self) -> Iterator[Generation]:

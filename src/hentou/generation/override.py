@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hentou.errors import Problem
+from hentou.errors import InvalidCollectiveError, Problem
 from hentou.generation.fragment import File, Fragment
-from hentou.generation.merge import ConflictError
 from hentou.model.types import Pointer, Tree
 
 FOLDER = "overrides/"
@@ -27,7 +26,7 @@ def by_machine(tree: Tree) -> dict[str, tuple[str, ...]]:
 def override(tree: Tree, files: Sequence[str], fragments: Sequence[Fragment]) -> tuple[Fragment, ...]:
     """Fragments with the content of the overridden files replaced; owner and mode stay as they were.
 
-    ConflictError for an override of a file that nothing writes: it would never leave the machine by itself.
+    InvalidCollectiveError for an override of a file that nothing writes: it would never leave the machine by itself.
     """
     contents = {_place(file): (file, tree.read(file)) for file in files}
     written = {file.path for fragment in fragments for file in fragment.files}
@@ -37,7 +36,7 @@ def override(tree: Tree, files: Sequence[str], fragments: Sequence[Fragment]) ->
         if path not in written
     )
     if problems:
-        raise ConflictError(problems)
+        raise InvalidCollectiveError(problems)
     return tuple(
         replace(fragment, files=tuple(_replaced(item, contents) for item in fragment.files)) for fragment in fragments
     )

@@ -116,7 +116,7 @@ def bundle_layer(base: Path, bundle: Path, cache: Path = CACHE, progress: Progre
             offline = [*_CONFINED, "--net", "sh", "-c", _INSTALL, "install"]
             process.run([*offline, scratch / "root", bundle, base, partial, scratch / "work"], timeout=300)
             mounts.remove(scratch)
-        _prune(cache, keep=target)
+        _prune(cache, {base, target})
     return target
 
 
@@ -165,10 +165,10 @@ def _finish(root: Path) -> None:
     process.run(["systemctl", f"--root={root}", "preset-all"])
 
 
-def _prune(cache: Path, keep: Path) -> None:
-    """Remove layers older than a day that no lab uses: every change of hentou makes one."""
+def _prune(cache: Path, keep: set[Path]) -> None:
+    """Remove images older than a day that no lab uses: every change of hentou makes one."""
     used = Path("/proc/self/mounts").read_text()
     yesterday = clock.now().timestamp() - 86400
-    for layer in cache.glob("bundle-*"):
-        if layer != keep and layer.stat().st_mtime < yesterday and str(layer) not in used:
-            mounts.remove(layer)
+    for image in {*cache.glob("base-*"), *cache.glob("bundle-*")} - keep:
+        if image.stat().st_ctime < yesterday and str(image) not in used:
+            mounts.remove(image)

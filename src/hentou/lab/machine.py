@@ -16,6 +16,9 @@ from hentou.model.types import Machine as Spec
 BOOT = 90.0
 """Seconds a machine has to boot or shut down; two are usual."""
 
+_STILLBORN = 5.0
+"""Seconds after which a machine with no process at all will not boot any more."""
+
 _FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 _CLOCK = "/etc/hentou-lab/clock"
 _CLOCK_ENVIRONMENT = (
@@ -87,15 +90,15 @@ class Machine(MachineNode):
             (self.root / "etc/hostname").write_text(f"{self.name}\n")
 
     def _wait_for_boot(self) -> None:
-        deadline = clock.monotonic() + BOOT
+        began = clock.monotonic()
         said = ""
-        while clock.monotonic() < deadline:
+        while clock.monotonic() < began + BOOT:
             with suppress(LabError):
                 said = self.execute("systemctl is-system-running --wait", BOOT).output.strip()
                 if said in {"running", "degraded"}:
                     return
             clock.sleep(0.05)
-            if not any(containers.supervisors(self.namespace)):
+            if clock.monotonic() > began + _STILLBORN and not self._processes():
                 break
         console = self._console.read_text(errors="replace")[-3000:]
         raise LabError(f"{self.name} did not boot ({said}); its console said:\n{console}", "hentou lab down")

@@ -39,6 +39,8 @@ _FORBIDDEN: Final = re.compile(
 )
 _TAB: Final = re.compile(r" *\t")
 _WIDEST = 150
+_ENOUGH = 100
+"""Problems of one file's YAML after which nobody reads on."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,11 @@ class Document:
 def problem_at(file: str, position: Position, message: str, hint: str, lines: tuple[str, ...]) -> Problem:
     """A problem with its source line, if that can be shown with a caret under it."""
     line, column = position
-    source = lines[line - 1] if line <= len(lines) else ""
+    whole = lines[line - 1] if line <= len(lines) else ""
     # A terminal would obey control characters, and a tab would move the caret.
-    source = "".join(char if char.isprintable() else " " for char in source)
-    if len(source) > _WIDEST:
-        source = source[:_WIDEST] + "…"
+    source = "".join(char if char.isprintable() else " " for char in whole[:_WIDEST])
+    if len(whole) > _WIDEST:
+        source += "…"
     if column > _WIDEST or not source.strip():
         source = ""
     return Problem(file, line, column, message, hint, source.rstrip())
@@ -139,14 +141,13 @@ class _Reader:
         self.values: dict[Path, Position] = {}
         self._stack: list[_Frame] = []
         self._documents = 0
+        self._noted = 0
 
     def read(self, text: str) -> None:
         """Read the whole text; _Stop where nothing more can be understood."""
         if bad := _FORBIDDEN.search(text):
             line = len(_LINE_BREAK.findall(text, 0, bad.start())) + 1
-            column = bad.start() - max(
-                (m.end() for m in _LINE_BREAK.finditer(text, 0, bad.start())), default=0
-            )
+            column = bad.start() - max((m.end() for m in _LINE_BREAK.finditer(text, 0, bad.start())), default=0)
             self._stop(
                 (line, column + 1),
                 f"character U+{ord(bad[0]):04X} cannot be seen, and is not allowed",
@@ -183,9 +184,7 @@ class _Reader:
         self._refuse_marks(event)
         value = event.value if event.style else _resolve(event.value)
         if bad := _FORBIDDEN.search(event.value):
-            self._note(
-                event, f"character U+{ord(bad[0]):04X} cannot be seen, and is not allowed", "remove it"
-            )
+            self._note(event, f"character U+{ord(bad[0]):04X} cannot be seen, and is not allowed", "remove it")
             value = ""
         frame = self._stack[-1] if self._stack else None
         if frame is None or isinstance(frame.node, list) or frame.key is not None:
@@ -193,9 +192,7 @@ class _Reader:
             return
         if not isinstance(value, str):
             written = event.value or "an empty key"
-            self._note(
-                event, f"a key must be text, and {written} is none", f'put it in quotes: "{event.value}"'
-            )
+            self._note(event, f"a key must be text, and {written} is none", f'put it in quotes: "{event.value}"')
         self._key(event, frame)
 
     def _key(self, event: yaml.ScalarEvent, frame: _Frame) -> None:
@@ -212,9 +209,7 @@ class _Reader:
     def _open(self, event: yaml.CollectionStartEvent, node: dict[str, Any] | list[Any]) -> None:
         self._refuse_marks(event)
         if self._stack and isinstance(self._stack[-1].node, dict) and self._stack[-1].key is None:
-            self._stop(
-                _position(event), "a key must be text, not a list or mapping", "write a name before the colon"
-            )
+            self._stop(_position(event), "a key must be text, not a list or mapping", "write a name before the colon")
         if len(self._stack) >= DEEPEST:
             self._stop(_position(event), f"nested deeper than {DEEPEST} levels", "write it flatter")
         path = self._put(event, node)
@@ -245,12 +240,13 @@ class _Reader:
             self._note(event, f"&{event.anchor} names a place for aliases", hint)
         if event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._note(
-                event, f"the tag {shown(tag)} is not allowed", "remove it; quotes make text of a number"
-            )
+            self._note(event, f"the tag {shown(tag)} is not allowed", "remove it; quotes make text of a number")
 
     def _note(self, event: yaml.Event, message: str, hint: str) -> None:
         self.problems.append(problem_at(self.file, _position(event), message, hint, self.lines))
+        self._noted += 1
+        if self._noted >= _ENOUGH:
+            self._stop(_position(event), "too many problems to read on", "correct those above first")
 
     def _stop(self, position: Position, message: str, hint: str) -> Never:
         self.problems.append(problem_at(self.file, position, message, hint, self.lines))

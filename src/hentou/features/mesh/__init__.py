@@ -76,9 +76,10 @@ def render(view: View[Settings]) -> Fragment | None:
     found = tuple(peers(collective, machine))
     own = (view.here, Pointer(f"keys/{machine.name}.yaml", ("wireguard",)))
     theirs = tuple(Pointer(f"keys/{peer.name}.yaml", ("wireguard",)) for peer in found)
+    pulses = tuple(_pulses(collective, found))
     return Fragment(
         by="mesh",
-        packages=("wireguard-tools",),
+        packages=("iputils-ping", "wireguard-tools"),
         files=(
             File(
                 "/etc/wireguard/hentou.conf",
@@ -91,10 +92,23 @@ def render(view: View[Settings]) -> Fragment | None:
                 fill(__package__, "wg-quick.service.conf"),
                 because=own,
             ),
+            *(File(f"/etc/systemd/system/{name}", text, because=own) for name, text in pulses),
         ),
-        units=(Unit("wg-quick@hentou.service", OnChange.RELOAD, ("/etc/wireguard/hentou.conf",), because=own),),
+        units=(
+            Unit("wg-quick@hentou.service", OnChange.RELOAD, ("/etc/wireguard/hentou.conf",), because=own),
+            *(Unit(name, because=own) for name, _ in pulses),
+        ),
         checks=(Check("mesh: interface", CheckKind.UNIT, "wg-quick@hentou.service", own),),
     )
+
+
+def _pulses(collective: Collective, found: Iterable[Peer]) -> Iterator[tuple[str, bytes]]:
+    """For each peer that is called, the unit that keeps its tunnel alive: its name and text."""
+    for peer in found:
+        if peer.endpoint:
+            address = collective.mesh_address(collective.machines[peer.name])
+            text = fill(__package__, "pulse.service", gateway=peer.name, address=address)
+            yield f"hentou-mesh-{peer.name}.service", text
 
 
 def _configuration(collective: Collective, machine: Machine, found: Iterable[Peer]) -> bytes:
@@ -111,7 +125,8 @@ def _configuration(collective: Collective, machine: Machine, found: Iterable[Pee
 
 def join_script(collective: Collective, machine: Machine) -> str:
     """What an external machine's own administrator reads and runs once to join the mesh: plain bash."""
-    configuration = _configuration(collective, machine, peers(collective, machine)).decode()
+    found = tuple(peers(collective, machine))
+    configuration = _configuration(collective, machine, found).decode()
     text = fill(
         __package__,
         "join.sh",
@@ -119,6 +134,7 @@ def join_script(collective: Collective, machine: Machine) -> str:
         contact=collective.spec.contact,
         machine=machine.name,
         configuration=configuration,
+        units={name: unit.decode() for name, unit in _pulses(collective, found)},
         prefix=f"{collective.mesh_prefix}::/64",
     )
     return text.decode()

@@ -1,7 +1,9 @@
 #!/bin/bash
 # Joins {{ machine }} to the mesh of {{ collective }}. Read it, then run it as root on {{ machine }}.
-# It writes /etc/wireguard/hentou.key and hentou.conf, starts one unit, and touches nothing else.
-# To leave again: systemctl disable --now wg-quick@hentou; rm /etc/wireguard/hentou.{conf,key}
+# It writes /etc/wireguard/hentou.key and hentou.conf, starts the tunnel and a unit for each gateway that keeps it
+# alive, and touches nothing else.
+# To leave again: systemctl disable --now wg-quick@hentou 'hentou-mesh-*'
+#                 rm /etc/wireguard/hentou.{conf,key} /etc/systemd/system/hentou-mesh-*.service
 set -euo pipefail
 umask 077
 
@@ -24,8 +26,16 @@ fi
 cat >/etc/wireguard/hentou.conf <<'END'
 {{ configuration }}END
 
-systemctl enable wg-quick@hentou.service
-systemctl restart wg-quick@hentou.service
+{% for name, unit in units.items() %}
+cat >/etc/systemd/system/{{ name }} <<'END'
+{{ unit }}END
+chmod 0644 /etc/systemd/system/{{ name }}
+
+{% endfor %}
+units=(wg-quick@hentou.service{% for name in units %} {{ name }}{% endfor %})
+systemctl daemon-reload
+systemctl enable "${units[@]}"
+systemctl restart "${units[@]}"
 
 echo "Allow TCP port 443 from {{ prefix }} in this machine's firewall."
 echo "Then send this line to {{ contact }}; it is public, a mail will do:"
