@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,14 @@ from hentou.lab.drills import Cut, PowerCuts
 from hentou.lab.lab import Lab
 
 SEED = 20270301
+
+
+@pytest.fixture
+def cuttable(boot: Callable[[Path], tuple[Lab, Admin]]) -> Iterator[tuple[Lab, Admin]]:
+    """A pilot of its own: after the drill nobody else should use it."""
+    lab, admin = boot(Path(__file__).parents[2] / "examples" / "pilot")
+    yield lab, admin
+    lab.down()
 
 
 def two_revisions(admin: Admin) -> tuple[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from hentou.agent.activate import Exit, Options, activate, preview
 from hentou.agent.certificates import ISSUER, ISSUER_KEY
 from hentou.agent.host import Host
 from hentou.agent.identity import identity
+from hentou.effects.process import Result
 from hentou.generation.fragment import Certificate, OnChange, Unit
 from hentou.generation.generation import Generation
 from hentou.trust import pki
@@ -99,13 +98,24 @@ def test_private_copies_kept_for_an_undo_do_not_stay(tmp_path: Path, host: Host)
     assert list((tmp_path / "var/lib/hentou/originals").iterdir()) == []
 
 
-@pytest.mark.skipif(not (shutil.which("wg") and shutil.which("ssh-keygen")), reason="needs wg and ssh-keygen")
-def test_identity_is_made_once(tmp_path: Path, host: Host) -> None:
-    (tmp_path / "etc/ssh").mkdir(parents=True)
+def test_identity_is_made_once(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def run(command: list[str], *, stdin: bytes = b"", timeout: float) -> Result:
+        asked.append(command[:2])
+        if command[0] == "ssh-keygen":
+            (tmp_path / "etc/ssh").mkdir()
+            (tmp_path / "etc/ssh/ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA root@host\n")
+        return Result(tuple(command), 0, f"public half of {stdin.decode()}" if stdin else "private", "")
+
+    monkeypatch.setattr("hentou.agent.identity.run", run)
     first = identity(host, "kerminy-1")
+    asked.clear()
     assert identity(host, "kerminy-1") | {"csr": ""} == first | {"csr": ""}
-    assert sorted(json.loads(json.dumps(first))) == ["csr", "machine", "ssh_host", "wireguard"]
-    assert first["ssh_host"].startswith("ssh-ed25519 ")
+    assert asked == [["wg", "pubkey"]]
+    assert sorted(first) == ["csr", "machine", "ssh_host", "wireguard"]
+    assert (first["wireguard"], first["ssh_host"]) == ("public half of private", "ssh-ed25519 AAAA")
+    assert x509.load_pem_x509_csr(first["csr"].encode()).is_signature_valid
     key = tmp_path / "var/lib/hentou/keys/wireguard.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.parent.stat().st_mode & 0o777 == 0o700

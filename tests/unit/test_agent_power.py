@@ -12,11 +12,12 @@ from lossy_disk import LossyCalls, PowerCutError
 
 from hentou.agent.activate import Exit, Options, activate
 from hentou.agent.host import Host
-from hentou.agent.recover import recover
+from hentou.agent.recover import expiries, recover
+from hentou.agent.state import Pending
 from hentou.agent.store import BASE, Store
 from hentou.effects.disk import Disk
 from hentou.errors import HentouError
-from hentou.generation.fragment import Check, CheckKind, Unit
+from hentou.generation.fragment import Check, CheckKind, Unit, User
 from hentou.generation.generation import Generation
 
 OLD = generation(
@@ -200,3 +201,17 @@ def test_nothing_pending_means_nothing_written() -> None:
     assert recover(Store(Disk(Path("/"), calls)), "x", "now") is None
     assert calls.calls == before
     assert calls.lstat(f"{BASE}/state.json") is not None
+
+
+def test_accounts_come_back_with_the_files() -> None:
+    calls = LossyCalls()
+    store = Store(Disk(Path("/"), calls))
+    for folder in ("/etc", "/var", "/var/lib"):
+        calls.mkdir(folder)
+    shadow = "stays:!:1::::::\nlocked-by-it:!:1:::::1:\nmade-by-it:!:1::::::\nlocked-before:!:1:::::1:\n"
+    calls.create("/etc/shadow", shadow.encode(), 0o600, 0, 0)
+    old = generation(users=(User("stays", 1), User("locked-by-it", 2))).manifest
+    new = generation(users=(User("stays", 1), User("made-by-it", 3), User("never-made", 4))).manifest
+    for manifest in (old, new):
+        store.stage(manifest.id, manifest.json, {}, {}, None)
+    assert expiries(store, Pending(new.id, old.id, "")) == {"locked-by-it": "", "made-by-it": "1"}

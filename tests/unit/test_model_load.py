@@ -99,9 +99,7 @@ def test_files_that_hentou_does_not_read_are_no_problem() -> None:
 
 
 def test_the_order_of_problems_is_that_of_files_and_lines() -> None:
-    found = problems(
-        {"sites/vps.yaml": "b: 1\na: 1\n", "collective.yaml": "z: 1\n", "people/yuna.yaml": "x: 1\n"}
-    )
+    found = problems({"sites/vps.yaml": "b: 1\na: 1\n", "collective.yaml": "z: 1\n", "people/yuna.yaml": "x: 1\n"})
     assert found == sorted(found)
     assert len(found) == 7
 
@@ -122,13 +120,9 @@ def test_what_a_feature_needs_may_be_given_half_by_the_collective_and_half_by_th
         two: str
 
     common = {"collective.yaml": FILES["collective.yaml"] + "features:\n  hello: {one: a}\n"}
-    halves = {
-        path: text + "features:\n  hello: {two: b}\n" for path, text in FILES.items() if "sites/" in path
-    }
+    halves = {path: text + "features:\n  hello: {two: b}\n" for path, text in FILES.items() if "sites/" in path}
     loaded({**common, **halves}, hello=Both)
-    assert problems({**common, **dict(list(halves.items())[1:])}, hello=Both) == [
-        "collective.yaml:5: two is missing"
-    ]
+    assert problems({**common, **dict(list(halves.items())[1:])}, hello=Both) == ["collective.yaml:5: two is missing"]
 
 
 @given(st.sampled_from(sorted(FILES)), st.text(max_size=300))

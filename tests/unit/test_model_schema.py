@@ -56,9 +56,7 @@ def test_settings_of_features_and_recipes_are_described() -> None:
     assert features["additionalProperties"] is False
     assert features["properties"]["mesh"] == {"$ref": "#/$defs/feature-mesh"}
     assert definitions["Service"]["properties"]["recipe"]["enum"] == ["website"]
-    assert definitions["Service"]["allOf"][0]["then"]["properties"]["settings"] == {
-        "$ref": "#/$defs/recipe-website"
-    }
+    assert definitions["Service"]["allOf"][0]["then"]["properties"]["settings"] == {"$ref": "#/$defs/recipe-website"}
 
 
 def test_a_kind_that_does_not_exist() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hentou.errors import Problem
-from hentou.model.yaml import DEEPEST, LARGEST, Document, parse
+from hentou.model.yaml import DEEPEST, LARGEST, MOST, Document, parse
 
 
 def read(text: str | bytes) -> Document:
@@ -109,6 +109,17 @@ def test_a_long_file_is_refused_without_being_parsed(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr(yaml, "parse")
     (problem,) = refused(b"a: [" + b"x, " * 3_500_000 + b"]")
     assert str(problem).startswith(f"x.yaml: larger than {LARGEST:,} bytes")
+
+
+def test_a_file_of_too_many_values_is_not_read_to_its_end() -> None:
+    (problem,) = refused("a: [" + "1, " * 300_000 + "]")
+    assert problem.message == f"more than {MOST:,} values in one file"
+
+
+def test_problems_without_end_are_not_told_to_their_end() -> None:
+    found = refused("a: [" + "*a, " * 200_000 + "]")
+    assert len(found) == 101
+    assert found[-1].message == "too many problems to read on"
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])

@@ -19,7 +19,7 @@ class Files:
     def files(self) -> Iterator[str]:
         yield from sorted(self._files)
 
-    def read(self, path: str, limit: int | None = None) -> bytes:
+    def read(self, path: str, limit: int | None = None) -> bytes:  # noqa: ARG002
         return self._files[path]
 
 

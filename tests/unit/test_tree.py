@@ -119,9 +119,7 @@ def test_a_revision_names_its_links_and_submodules(root: Path) -> None:
         tree.read("content/out")
 
 
-@pytest.mark.parametrize(
-    "path", ["../x", "/etc/passwd", "content/../README.md", "./README.md", "", "content"]
-)
+@pytest.mark.parametrize("path", ["../x", "/etc/passwd", "content/../README.md", "./README.md", "", "content"])
 def test_paths_that_lead_elsewhere(root: Path, path: str) -> None:
     commit(root)
     for tree in (DirectoryTree(root), GitTree(root, "HEAD"), MemoryTree(FILES)):

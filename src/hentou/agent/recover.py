@@ -10,8 +10,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from hentou.agent.names import fields
 from hentou.agent.restore import restore
-from hentou.agent.state import Failure
+from hentou.agent.state import Failure, Pending
 from hentou.agent.store import Store
 from hentou.effects.disk import Disk
 from hentou.errors import HentouError
@@ -33,13 +34,26 @@ def recover(store: Store, reason: str, at: str) -> list[str] | None:
     return problems
 
 
+def expiries(store: Store, pending: Pending) -> dict[str, str]:
+    """Accounts that the activation locked or made, with the expiry date that undoes it: none, or long ago."""
+    locked = {row[0] for row in fields(store.disk, "/etc/shadow") if len(row) > 7 and row[7] == "1"}
+    known = {row[0] for row in fields(store.disk, "/etc/shadow")}
+    wanted = {user["name"] for user in store.record(pending.base).get("users", ())}
+    made = {user["name"] for user in store.record(pending.id).get("users", ())} - wanted
+    return dict.fromkeys(wanted & locked, "") | dict.fromkeys((made & known) - locked, "1")
+
+
 def main(root: Path = Path("/")) -> int:
     """Recover this machine's files; 1 when something could not be restored."""
     from hentou.effects.clock import now  # noqa: PLC0415 (the clock may be wrong this early; it is told all the same)
     from hentou.effects.process import run  # noqa: PLC0415 (nothing to run when nothing is pending)
 
     store = Store(Disk(root))
+    orders = [["systemctl", "daemon-reload"], ["systemctl", "start", "--no-block", "default.target"]]
     try:
+        if pending := store.state().pending:
+            dates = expiries(store, pending)
+            orders = [["usermod", "--expiredate", date, name] for name, date in dates.items()] + orders
         problems = recover(store, "interrupted: the machine stopped during the activation", now().isoformat())
     except HentouError as error:
         problems = [error.message]
@@ -47,9 +61,9 @@ def main(root: Path = Path("/")) -> int:
         return 0
     for problem in problems:
         print(f"hentou-recover: {problem}", file=sys.stderr)  # noqa: T201 (the journal's)
-    # Units were read before this ran: systemd must read the restored ones.
-    reloaded = run(["systemctl", "daemon-reload"], check=False, timeout=30).status == 0
-    return 0 if reloaded and not problems else 1
+    # Units were read, and what boot starts was decided, before this ran: systemd must do both again.
+    failed = [order for order in orders if run(order, check=False, timeout=30).status]
+    return 1 if failed or problems else 0
 
 
 if __name__ == "__main__":

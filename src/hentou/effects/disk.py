@@ -41,7 +41,10 @@ class Disk:
 
     def stat(self, path: str) -> Stat | None:
         """What stands at a path, links not followed; None for nothing."""
-        return self._calls.lstat(self.at(path))
+        try:
+            return self._calls.lstat(self.at(path))
+        except OSError as refused:
+            raise _explanation("look at", path, refused) from refused
 
     def read(self, path: str) -> bytes:
         """A file's bytes; DiskError when it cannot be read."""
@@ -213,7 +216,14 @@ def _explained(verb: str, path: str) -> Iterator[None]:
     try:
         yield
     except OSError as refused:
-        hint = ""
-        if refused.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = "free some space on this machine, then run `hentou converge` again"
-        raise DiskError(f"cannot {verb} {path}: {refused.strerror or refused}", hint) from refused
+        raise _explanation(verb, path, refused) from refused
+
+
+def _explanation(verb: str, path: str, refused: OSError) -> DiskError:
+    hints = {
+        errno.ENOSPC: "free some space on this machine, then run `hentou converge` again",
+        errno.EDQUOT: "free some space on this machine, then run `hentou converge` again",
+        errno.EACCES: "run it as root, such as with sudo",
+        errno.EPERM: "run it as root, such as with sudo",
+    }
+    return DiskError(f"cannot {verb} {path}: {refused.strerror or refused}", hints.get(refused.errno or 0, ""))

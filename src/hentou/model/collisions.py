@@ -140,9 +140,7 @@ def ssh_keys(draft: Draft) -> Iterator[Problem]:
     for holder, claim in _twice(claims):
         owner = "twice under one person" if holder.by == claim.by else f"also that of {holder.by}"
         line = document.value(holder.path, "").line
-        yield document.value(
-            claim.path, f"this key is {owner}, on line {line}", "each person has their own key"
-        )
+        yield document.value(claim.path, f"this key is {owner}, on line {line}", "each person has their own key")
 
 
 def machine_keys(draft: Draft) -> Iterator[Problem]:

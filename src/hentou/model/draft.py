@@ -36,9 +36,7 @@ class Draft:
     @cached_property
     def site_documents(self) -> Mapping[str, Document]:
         """The files of sites that are YAML at all, by the site's name."""
-        return {
-            stem(file): document for file, document in self.documents.items() if file.startswith("sites/")
-        }
+        return {stem(file): document for file, document in self.documents.items() if file.startswith("sites/")}
 
     @cached_property
     def machine_sites(self) -> Mapping[str, tuple[str, ...]]:

@@ -35,9 +35,7 @@ _LONGEST_NAME = 30
 M = TypeVar("M", bound=BaseModel)
 
 
-def load(
-    tree: Tree, features: Mapping[str, type[BaseModel]], recipes: Mapping[str, type[BaseModel]]
-) -> Collective:
+def load(tree: Tree, features: Mapping[str, type[BaseModel]], recipes: Mapping[str, type[BaseModel]]) -> Collective:
     """The collective in a repository, wholly checked.
 
     `features` and `recipes` give the settings model of each by name. InvalidCollectiveError holds every
@@ -69,9 +67,7 @@ def read(tree: Tree) -> Draft:
     strays = dict(tree.strays())
     draft = Draft(frozenset(tree.files()), frozenset(strays))
     draft.problems += [
-        Problem(
-            path, 0, 0, f"{what}: hentou reads regular files only", "put a regular file there, or remove it"
-        )
+        Problem(path, 0, 0, f"{what}: hentou reads regular files only", "put a regular file there, or remove it")
         for path, what in strays.items()
     ]
     draft.problems += [problem for file in sorted(draft.files) for problem in _misplaced(file)]

@@ -47,6 +47,7 @@ _SIMPLE: Final = {
     IPv4Network: "IPv4 network",
     Any: "as the feature or recipe defines it",
 }
+_UNITS: Final = {"power": " W", "duration": "s"}
 _QUANTITIES: Final = {"rate": "rate", "size": "size", "power": "watts", "duration": "duration"}
 
 
@@ -55,9 +56,7 @@ def reference(features: Models, recipes: Models) -> str:
     parts = [_HEAD]
     for kind, model in KINDS.items():
         parts.append(f"## {_FILES[kind]}\n\n{_summary(model)}\n\n{_table(model)}")
-        parts += [
-            f"### {heading}\n\n{_summary(part)}\n\n{_table(part)}" for heading, part in _parts(model, ())
-        ]
+        parts += [f"### {heading}\n\n{_summary(part)}\n\n{_table(part)}" for heading, part in _parts(model, ())]
     parts += [
         "## Settings of features: `features.NAME`, in collective.yaml or a site's file\n",
         *_settings(features),
@@ -106,9 +105,7 @@ def _cell(text: str) -> str:
 
 
 def _type(info: FieldInfo) -> str:
-    words = (
-        _QUANTITIES.get(shape.quantity(info)) or forms().get(shape.pattern(info)) or _words(info.annotation)
-    )
+    words = _QUANTITIES.get(shape.quantity(info)) or forms().get(shape.pattern(info)) or _words(info.annotation)
     example = shape.example(info)
     return f"{words}, such as `{example}`" if example else words
 
@@ -142,8 +139,18 @@ def _default(info: FieldInfo) -> str:
         default = default.value
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    unit = "s" if shape.quantity(info) == "duration" else ""
-    return f"`{default}{unit}`"
+    if isinstance(default, tuple):
+        return ", ".join(f"`{item}`" for item in default)
+    return f"`{_measured(default, shape.quantity(info))}`"
+
+
+def _measured(default: Any, quantity: str) -> str:
+    """A default as a person would write it, with its prefix or unit."""
+    if quantity in ("rate", "size"):
+        for prefix, factor in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
+            if default and default % factor == 0:
+                return f"{default // factor}{prefix}"
+    return f"{default}{_UNITS.get(quantity, '')}"
 
 
 def _about(info: FieldInfo) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from hentou.errors import Problem
 from hentou.model.draft import COLLECTIVE, ROSTER, Draft, stem
@@ -11,9 +11,7 @@ from hentou.model.types import Machine
 from hentou.model.yaml import Document, Path
 
 
-def _unknown(
-    document: Document, path: Path, kind: str, name: str, *, known: Collection[str], make: str
-) -> Problem:
+def _unknown(document: Document, path: Path, kind: str, name: str, *, known: Collection[str], make: str) -> Problem:
     return document.value(path, f"no {kind} is called {name}", did_you_mean(name, sorted(known), make))
 
 
@@ -95,7 +93,7 @@ def _can_enter(draft: Draft, machine: Machine) -> bool:
 def guests(draft: Draft) -> Iterator[Problem]:
     """Hosts that do not exist or stand elsewhere, and machines that host each other in a circle."""
     hosts = {machine.name: machine.guest_of for _, machine in draft.each_machine()}
-    reported: set[str] = set()
+    circles = _circles(hosts)
     for document, machine in draft.each_machine():
         host, path = machine.guest_of, ("machines", machine.name, "guest_of")
         if host is None:
@@ -107,23 +105,26 @@ def guests(draft: Draft) -> Iterator[Problem]:
         elif machine.site not in draft.machine_sites[host]:
             message = f"{host} stands at {draft.machine_sites[host][0]}, not here"
             yield document.value(path, message, "describe a guest at the site of its host")
-        circle = _circle(machine.name, hosts)
-        if circle and not reported & set(circle):
-            reported |= set(circle)
+        if circle := circles.get(machine.name):
             way = " → ".join((*circle, circle[0]))
             yield document.value(path, f"machines host each other in a circle: {way}", "remove one guest_of")
 
 
-def _circle(start: str, hosts: dict[str, str | None]) -> tuple[str, ...]:
-    """The circle of hosts on which a machine itself is; empty when it is on none."""
-    way = [start]
-    while (host := hosts.get(way[-1])) is not None:
-        if host == start:
-            return tuple(way)
-        if host in way:
-            return ()
-        way.append(host)
-    return ()
+def _circles(hosts: Mapping[str, str | None]) -> dict[str, tuple[str, ...]]:
+    """Every circle of hosts, by the first machine met on it. Each machine is visited once."""
+    found: dict[str, tuple[str, ...]] = {}
+    done: set[str] = set()
+    for start in hosts:
+        way: dict[str, None] = {}
+        machine: str | None = start
+        while machine is not None and machine not in done and machine not in way:
+            way[machine] = None
+            machine = hosts.get(machine)
+        if machine is not None and machine in way:
+            walked = list(way)
+            found[machine] = tuple(walked[walked.index(machine) :])
+        done |= way.keys()
+    return found
 
 
 def service_machines(draft: Draft) -> Iterator[Problem]:
@@ -150,9 +151,7 @@ def agreements(draft: Draft) -> Iterator[Problem]:
     """Hosting agreements that are neither an address nor a file of the repository."""
     for name, site in draft.sites.items():
         if site.agreement and "://" not in site.agreement and site.agreement not in draft.files:
-            hint = did_you_mean(
-                site.agreement, sorted(draft.files), "add the file, or write an https address"
-            )
+            hint = did_you_mean(site.agreement, sorted(draft.files), "add the file, or write an https address")
             message = f"{site.agreement} is no file of this repository"
             yield draft.site_documents[name].value(("agreement",), message, hint)
 

@@ -152,9 +152,7 @@ def subnets(draft: Draft) -> Iterator[Problem]:
     for document, site in draft.each_site():
         if site.lan and site.lan.subnet.prefixlen > 30:
             message = f"{site.lan.subnet} has no room for a box and a machine"
-            yield document.value(
-                ("lan", "subnet"), message, "write the whole network, such as 192.168.1.0/24"
-            )
+            yield document.value(("lan", "subnet"), message, "write the whole network, such as 192.168.1.0/24")
 
 
 def watts(draft: Draft) -> Iterator[Problem]:

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 Model = type[BaseModel]
+_MOST = 1500
+"""Names among which a near one is looked for: the search takes time for each."""
 
 
 def written_fields(model: Model) -> Mapping[str, FieldInfo]:
@@ -111,6 +113,8 @@ def _schema_of(info: FieldInfo) -> Mapping[str, Any]:
 
 def nearest(word: str, options: Sequence[str]) -> str | None:
     """The option that a misspelt word most likely meant."""
+    if len(options) > _MOST:
+        return None
     folded = {option.casefold().replace("_", "-"): option for option in options}
     found = get_close_matches(word.casefold().replace("_", "-"), folded, 1)
     return folded[found[0]] if found else None

@@ -225,9 +225,7 @@ class CollectiveSpec(Spec):
 
     name: Name = Field(description="A short name, for commands and files.")
     title: str = Field("", description="What people call it.")
-    domain: HostName = Field(
-        description="Under which every name of the collective is, such as collective.example."
-    )
+    domain: HostName = Field(description="Under which every name of the collective is, such as collective.example.")
     contact: str = Field(description="Where people write to the collective.")
     language: Annotated[str, StringConstraints(pattern="^(fr|en)$")] = Field(
         "fr", description="`fr` or `en`: what hentou speaks where it knows no person."

@@ -43,9 +43,7 @@ def _duration(value: object) -> object:
 
 
 def _schema(quantity: str, pattern: str, example: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"type": "string", "format": quantity, "pattern": f"^{pattern}$", "examples": [example]}
-    )
+    return WithJsonSchema({"type": "string", "format": quantity, "pattern": f"^{pattern}$", "examples": [example]})
 
 
 Rate = Annotated[
@@ -55,9 +53,7 @@ Rate = Annotated[
 ]
 """Bits per second."""
 
-Size = Annotated[
-    int, BeforeValidator(_scaled("a size in bytes", "50G")), _schema("size", _SCALED.pattern, "50G")
-]
+Size = Annotated[int, BeforeValidator(_scaled("a size in bytes", "50G")), _schema("size", _SCALED.pattern, "50G")]
 """Bytes."""
 
 Power = Annotated[float, BeforeValidator(_power), _schema("power", _POWER.pattern, "15 W")]

@@ -14,6 +14,8 @@ from hentou.model.words import tell
 from hentou.model.yaml import Document, Path
 
 M = TypeVar("M", bound=BaseModel)
+ENOUGH = 100
+"""Misfits of one file that are told."""
 
 
 def misfits(model: type[BaseModel], data: Any) -> list[ErrorDetails]:
@@ -34,7 +36,7 @@ def _validate(model: type[M], data: Any) -> tuple[M | None, list[ErrorDetails]]:
         return model.model_validate_json(json.dumps(data), strict=True), []
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-        return None, [error for error in errors if not _is_dollar(error["loc"])]
+        return None, [error for error in errors if not _is_dollar(error["loc"])][:ENOUGH]
 
 
 def _is_dollar(loc: Path | tuple[int | str, ...]) -> bool:

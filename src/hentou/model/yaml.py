@@ -21,6 +21,9 @@ LARGEST = 1_000_000
 DEEPEST = 20
 """Levels of nesting; the model itself has seven."""
 
+MOST = 5_000
+"""Values in one file: fifty times what a site needs."""
+
 Path = tuple[str, ...]
 Position = tuple[int, int]
 
@@ -217,6 +220,8 @@ class _Reader:
 
     def _put(self, event: yaml.NodeEvent, value: Any) -> Path:
         """Put a value where it belongs; its path."""
+        if len(self.values) >= MOST:
+            self._stop(_position(event), f"more than {MOST:,} values in one file", "divide the file")
         if not self._stack:
             self.root = value
             self.values[()] = _position(event)
