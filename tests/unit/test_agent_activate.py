@@ -280,3 +280,17 @@ def test_a_full_disk_while_staging_changes_nothing(tmp_path: Path, monkeypatch: 
     assert tree(tmp_path) == before
     assert host.store.state().current == FIRST.id
     assert isinstance(host.disk, Disk)
+
+
+def test_an_unexpected_error_undoes_too(tmp_path: Path, host: Host, system: FakeSystem) -> None:
+    activate(host, FIRST)
+    before = tree(tmp_path)
+
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a mistake of ours")
+
+    system.install = broken  # type: ignore[method-assign]
+    outcome = activate(host, generation(packages=("x",), units=(NGINX,)))
+    assert outcome.exit is Exit.UNDONE
+    assert outcome.reasons[0] == "KeyError: 'a mistake of ours'"
+    assert tree(tmp_path) == before

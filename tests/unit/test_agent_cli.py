@@ -71,6 +71,7 @@ def test_exit_statuses_and_words(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_counts_cut_points_and_changes_nothing(run: Run, tmp_path: Path) -> None:
+    run("status")
     before = sorted(tmp_path.rglob("*"))
     said = json.loads(run("converge", "--dry-run", "--json").stdout)
     assert said["id"] == FIRST.id

@@ -160,8 +160,8 @@ class _Activation:
                 failed = self._check(connected)
                 if not failed:
                     self._confirm()
-            except (HentouError, OSError, KeyboardInterrupt) as error:
-                said = error.message if isinstance(error, HentouError) else str(error) or "interrupted"
+            except (Exception, KeyboardInterrupt) as error:  # whatever it is, a machine is not left half-way
+                said = error.message if isinstance(error, HentouError) else f"{type(error).__name__}: {error}"
                 return self._undo(pending, (said,), quarantine=not isinstance(error, _NOT_ITS_FAULT))
             if failed:
                 return self._undo(pending, failed, quarantine=True)

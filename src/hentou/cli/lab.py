@@ -15,7 +15,7 @@ from hentou.effects.tree import open_tree
 from hentou.lab import cleanup, host
 from hentou.lab.browse import PORT, open_proxy
 from hentou.lab.bundle import build_bundle, source_root
-from hentou.lab.deploy import deploy
+from hentou.lab.deploy import Admin, deploy
 from hentou.lab.lab import CACHE, Lab, Status
 from hentou.lab.survey import Sight, survey
 from hentou.model.types import Collective
@@ -68,7 +68,7 @@ def up(
         progress=output.note,
     )
     sights = () if plain else _look(lab)
-    _print(lab.status(), sights)
+    _print(lab.status(), lab.repository, sights)
     _next(collective, name)
     if not all(sight.good for sight in sights):
         raise typer.Exit(1)
@@ -80,7 +80,7 @@ def _look(lab: Lab) -> tuple[Sight, ...]:
     return survey(lab, lab.collective, authority, LOOK_PATIENCE, output.note)
 
 
-def _print(status: Status, sights: tuple[Sight, ...] = ()) -> None:
+def _print(status: Status, repository: Path, sights: tuple[Sight, ...] = ()) -> None:
     table = Table("machine", "site", "power", "address", "", title=f"lab {status.name}", title_justify="left")
     for machine in status.machines:
         notes = ["external"] if machine.external else []
@@ -97,6 +97,7 @@ def _print(status: Status, sights: tuple[Sight, ...] = ()) -> None:
         output.out.print(seen)
     if status.cut:
         output.say(f"cut: {', '.join(status.cut)}")
+    output.say(f"repository: {repository}")
 
 
 def _next(collective: Collective, name: str) -> None:
@@ -118,12 +119,14 @@ def status(
     Example: hentou lab status --json
     """
     host.require_root()
-    found = Lab.attach(name).status()
+    lab = Lab.attach(name)
+    found = lab.status()
     if json:
         machines = [machine._asdict() for machine in found.machines]
-        output.as_json({"name": found.name, "machines": machines, "cut": found.cut})
+        record = {"name": found.name, "machines": machines, "cut": found.cut, "repository": lab.repository}
+        output.as_json(record)
     else:
-        _print(found)
+        _print(found, lab.repository)
 
 
 @app.command()
@@ -230,6 +233,27 @@ def browse(
     output.say("Start one of these as an ordinary user (certutil is in Debian's libnss3-tools):")
     for line in (proxy.chromium(url), proxy.firefox(url), proxy.curl(url)):
         output.say(f"  {line}")
+
+
+@app.command()
+def push(
+    message: Annotated[str, typer.Option("--message", "-m", help="What changed, for the commit.")] = "A change",
+    machine: Annotated[list[str] | None, typer.Option(help="Only these machines; all by default.")] = None,
+    name: Name = "lab",
+) -> None:
+    """Commit what was edited in the lab's repository, push it to machines, and have them converge.
+
+    The lab keeps a copy of the collective, whose place `hentou lab status` prints: edit there, then push.
+
+    Example: hentou lab push -m "Kerminy: the oven is repaired"
+    """
+    host.require_root()
+    admin = Admin(Lab.attach(name))
+    wanted = [admin.lab.machine(found) for found in machine] if machine else admin.managed()
+    admin.load()  # problems are told before anything is committed
+    output.note(f"commit {admin.commit(message)[:12]}")
+    admin.push(wanted)
+    admin.converge(wanted, output.note)
 
 
 @app.command()

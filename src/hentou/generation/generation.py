@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any
@@ -65,8 +65,9 @@ class Manifest:
     @cached_property
     def json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, UTF-8, one line feed at the end."""
-        record = {"format": FORMAT, **asdict(self)}
-        return (json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
+        record = {"format": FORMAT, **_fields_of(self)}
+        text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_fields_of)
+        return f"{text}\n".encode()
 
     @cached_property
     def id(self) -> str:
@@ -93,6 +94,11 @@ class Manifest:
             health_timeout=record["health_timeout"],
             peers=tuple(record["peers"]),
         )
+
+
+def _fields_of(thing: Any) -> dict[str, Any]:
+    """One level of a dataclass: `asdict`, which copies whatever is below, took half of a compile's time."""
+    return {name: getattr(thing, name) for name in thing.__dataclass_fields__}
 
 
 def _with_tuples(item: dict[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,10 @@ class Admin:
     `repository` is a working copy: edit files there, `commit`, then `push` and `converge`.
     """
 
-    def __init__(self, lab: Lab, repository: Path, secrets: Path) -> None:
+    def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.repository = repository
-        self._key = secrets / "authority.key"
+        self.repository = lab.repository
+        self._key = lab.work / "secrets" / "authority.key"
 
     @property
     def authority(self) -> Path:
@@ -104,7 +104,7 @@ class Admin:
 
 def deploy(lab: Lab, progress: Progress = lambda _: None) -> Admin:
     """Enrol every machine, push, converge: what an administrator does once for a new collective."""
-    admin = Admin(lab, lab.repository, lab.work / "secrets")
+    admin = Admin(lab)
     admin.make_authority()
     progress("enrolling the machines")
     with ThreadPoolExecutor(max_workers=4) as pool:

@@ -86,7 +86,6 @@ class Status(NamedTuple):
 class Lab:
     """One lab. Make it with `Lab.up`, or find it again with `Lab.attach`."""
 
-    Failure = MachineFailed
     """What a node's verbs raise when their expectation does not hold."""
 
     def __init__(self, name: str, record: _Record, home: Path) -> None:
