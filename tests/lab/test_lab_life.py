@@ -28,6 +28,7 @@ from conftest import tiny_collective
 from hentou.lab.lab import Lab
 Lab.up(tiny_collective(), name=sys.argv[2], progress=lambda text: print(text, flush=True))
 """
+UP_AND_WAIT = UP.replace("progress=", "deploy=lambda lab: sys.stdin.read(), progress=")
 
 
 def traces(lab: str) -> list[str]:
@@ -122,13 +123,13 @@ def test_supervisors_killed_leave_nothing_after_down(tiny: Collective, lab_name:
 
 
 def test_down_refuses_while_up_is_working(lab_name: str, plain: Lab) -> None:
-    command = [sys.executable, "-c", UP, str(Path(__file__).parent), lab_name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starting:
+    command = [sys.executable, "-c", UP_AND_WAIT, str(Path(__file__).parent), lab_name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starting:
         assert starting.stdout
         assert "base image" in starting.stdout.readline()
         with pytest.raises(HentouError, match=f"lab {lab_name} is being started"):
             remove(lab_name)
-        starting.stdout.read()
+        starting.communicate()
     assert starting.returncode == 0
 
 
