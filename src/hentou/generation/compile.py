@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pydantic import BaseModel
 
+from hentou.errors import InvalidCollectiveError, Problem
 from hentou.generation.contract import Feature, Recipe, ServiceView, View
 from hentou.generation.fragment import Fragment
 from hentou.generation.generation import Generation
@@ -48,16 +49,26 @@ class Compiler:
         return ServiceView(self.collective, machine, settings, offers, service)
 
     def fragments(self, machine: Machine) -> tuple[Fragment, ...]:
-        """What each feature and recipe wants on one machine."""
-        wanted = [
-            feature.render(self._view(name, feature, machine, self.offers)) for name, feature in self.features.items()
-        ]
+        """What each feature and recipe wants on one machine; InvalidCollectiveError with all that cannot be."""
+        wanted: list[Fragment] = []
+        problems: list[Problem] = []
+        for render in self._renders(machine):
+            try:
+                if fragment := render():
+                    wanted.append(fragment)
+            except InvalidCollectiveError as invalid:
+                problems += invalid.problems
+        if problems:
+            raise InvalidCollectiveError(tuple(problems))
+        overrides = self._overrides.get(machine.name)
+        return override(self.collective.tree, overrides, wanted) if overrides else tuple(wanted)
+
+    def _renders(self, machine: Machine) -> Iterator[Callable[[], Fragment | None]]:
+        for name, feature in self.features.items():
+            yield partial(feature.render, self._view(name, feature, machine, self.offers))
         for service in self.collective.services_on(machine):
             recipe = self.recipes[service.recipe]
-            wanted.append(recipe.render(self._service_view(recipe, service, machine, self.offers)))
-        given = tuple(fragment for fragment in wanted if fragment is not None)
-        overrides = self._overrides.get(machine.name)
-        return override(self.collective.tree, overrides, given) if overrides else given
+            yield partial(recipe.render, self._service_view(recipe, service, machine, self.offers))
 
     @cached_property
     def _overrides(self) -> Mapping[str, tuple[str, ...]]:
@@ -71,3 +82,13 @@ class Compiler:
         """Every managed machine's generation, one at a time to keep memory flat."""
         for machine in self.collective.managed:
             yield self.generation(machine)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """What stops machines from being compiled, on every machine: conflicts, pages that are not there."""
+        found: set[Problem] = set()
+        for machine in self.collective.managed:
+            try:
+                self.generation(machine)
+            except InvalidCollectiveError as invalid:
+                found.update(invalid.problems)
+        return tuple(sorted(found))
