@@ -204,7 +204,9 @@ def test_rollback(pilot: tuple[Lab, Admin]) -> None:
     machine.succeed("hentou rollback")
     after = json.loads(machine.succeed("hentou status --json 2>/dev/null"))
     assert after["current"] == before["previous"]
-    machine.succeed("hentou converge")
+    status, said = machine.execute("hentou converge")
+    assert (status, "hentou converge --retry" in said) == (5, True), said
+    machine.succeed("hentou converge --retry")
     assert json.loads(machine.succeed("hentou status --json 2>/dev/null"))["current"] == before["current"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from agent_world import FakeSystem, file, generation, host_at
+from agent_world import FakeSystem, RecordingCalls, file, generation, host_at
 
 from hentou.agent.activate import Exit, Options, activate
 from hentou.agent.diff import difference
@@ -76,6 +76,53 @@ def test_an_adopted_edit_stays_until_the_repository_has_it(tmp_path: Path, host:
     assert host.store.state().adopted == {}
     assert activate(host, generation(file("/etc/motd", "later\n"))).exit is Exit.ACTIVE
     assert (tmp_path / "etc/motd").read_text() == "later\n"
+
+
+def test_adopting_what_holds_a_generation_lets_it_through(tmp_path: Path, host: Host) -> None:
+    (tmp_path / "etc/motd").write_text("mine\n")
+    second = generation(file("/etc/motd", "new\n"), file("/etc/other", "y"))
+    assert activate(host, second).exit is Exit.HELD
+    adopt(host, chosen(host, ("/etc/motd",))[0])
+    assert edits(host) == (), "neither the generation that runs nor the next one is in conflict"
+    assert activate(host, second).exit is Exit.ACTIVE
+    assert (tmp_path / "etc/motd").read_text() == "mine\n"
+    assert (tmp_path / "etc/other").read_text() == "y"
+    assert host.store.state().held == {}
+    calls = RecordingCalls()
+    assert "nothing to do" in activate(host_at(tmp_path, host.system, calls), second).message
+    assert calls.writes == []
+    assert activate(host, first(), Options(retry=True)).exit is Exit.ACTIVE, "the way back is open too"
+    assert (tmp_path / "etc/motd").read_text() == "mine\n"
+    assert activate(host, second).exit is Exit.ACTIVE
+    third = generation(file("/etc/motd", "newer\n"), file("/etc/other", "y"))
+    held = activate(host, third)
+    assert (held.exit, held.plan.held[0].reason) == (
+        Exit.HELD,
+        "an adopted edit, and the repository now says something else",
+    )
+    overwrite(host, chosen(host, ("/etc/motd",), adopted=True))
+    assert activate(host, third).exit is Exit.ACTIVE
+    assert (tmp_path / "etc/motd").read_text() == "newer\n"
+
+
+def test_an_edited_file_that_leaves_is_let_go_when_adopted(tmp_path: Path, host: Host) -> None:
+    (tmp_path / "etc/motd").write_text("mine\n")
+    without = generation(file("/etc/other", "y"))
+    assert activate(host, without).exit is Exit.HELD
+    assert adopt(host, chosen(host, ())[0]) == "", "no patch could bring it into a repository that dropped it"
+    assert activate(host, without).exit is Exit.ACTIVE
+    assert (tmp_path / "etc/motd").read_text() == "mine\n"
+    state = host.store.state()
+    assert (state.adopted, state.held) == ({}, {})
+
+
+def test_a_hold_is_remembered_once(tmp_path: Path, host: Host) -> None:
+    (tmp_path / "etc/motd").write_text("mine\n")
+    second = generation(file("/etc/motd", "new\n"))
+    activate(host, second)
+    calls = RecordingCalls()
+    assert activate(host_at(tmp_path, host.system, calls), second).exit is Exit.HELD
+    assert calls.writes == []
 
 
 def test_overwriting_keeps_a_copy_restarts_and_leaves_other_edits(tmp_path: Path, host: Host) -> None:

@@ -58,6 +58,7 @@ class Outcome:
 class Options:
     """How to activate: `retry` a quarantined generation, `stop_before` a cut point as a power cut would (counted
     from 1), only issue certificates, or let the hand edits of `overwrite` go and leave all others as they are.
+    `leaving` quarantines the generation before, with this reason, once the other is confirmed.
     """
 
     commit: str = ""
@@ -65,6 +66,7 @@ class Options:
     overwrite: frozenset[str] = frozenset()
     stop_before: int | None = None
     certificates_only: bool = False
+    leaving: str = ""
 
 
 class InterruptedActivationError(HentouError):
@@ -111,13 +113,21 @@ def activate(host: Host, generation: Generation, options: Options | None = None)
         state = host.store.state()
         if generation.id in state.quarantined and not wanted.retry:
             reason = state.quarantined[generation.id]
-            return Outcome(Exit.QUARANTINED, f"{generation.id[:12]} failed before and is not tried again", (reason,))
+            return Outcome(Exit.QUARANTINED, f"{generation.id[:12]} is quarantined and is not tried again", (reason,))
         found = preview(host, generation, wanted)
         if found.held and not wanted.overwrite:
+            says = {held.path: _says(generation.manifest, held.path) for held in found.held}
+            if says != state.held:
+                host.store.save(replace(state, held=says))
             return Outcome(Exit.HELD, "held by files edited by hand; nothing was changed", (), found)
         if generation.id == state.current and not found.steps:
             return Outcome(Exit.ACTIVE, f"{generation.id[:12]} is active; nothing to do")
         return _Activation(host, generation, wanted, found).run()
+
+
+def _says(manifest: Manifest, path: str) -> str:
+    entry = manifest.by_path.get(path)
+    return entry.says if entry else ""
 
 
 def undo_interrupted(host: Host) -> bool:
@@ -239,7 +249,8 @@ class _Activation:
         self._point()
         self.host.disk.flush()
         state, new = self.store.state(), self.generation.manifest
-        after = confirmed(self.host, state, new, self.options.commit, self.options.overwrite)
+        options = self.options
+        after = confirmed(self.host, state, new, options.commit, options.overwrite, options.leaving)
         self.store.save(after)
 
     def _undo(self, pending: Pending, failed: tuple[str, ...], *, quarantine: bool) -> Outcome:

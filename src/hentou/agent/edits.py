@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 from hentou.agent.activate import Options, Outcome, activate
 from hentou.agent.facts import gather
@@ -35,7 +36,12 @@ def chosen(host: Host, paths: tuple[str, ...], *, adopted: bool = False) -> tupl
 
 
 def adopt(host: Host, entry: Entry) -> str:
-    """Keep an edit from now on; the patch that brings it into the repository."""
+    """Keep an edit from now on; the patch that brings it into the repository.
+
+    Where the edit holds a generation back, it also stands for what that one says about the file, so that it is
+    held again only once the repository says something else still. The patch is empty where that generation has
+    no such file: the edit then becomes a file of the machine's own.
+    """
     stat = host.disk.stat(entry.path)
     if entry.is_link or stat is None or stat.kind != "file":
         raise HentouError(
@@ -47,9 +53,10 @@ def adopt(host: Host, entry: Entry) -> str:
     data = host.disk.read(entry.path)
     before = host.store.content(str(state.current), entry.digest) if entry.copied_from else None
     place = entry.copied_from or f"overrides/{manifest.machine}{entry.path}"
-    edit = AdoptedEdit(host.disk.digest(entry.path), entry.digest)
+    wanted = state.held.get(entry.path, entry.says)
+    edit = AdoptedEdit(sha256(data).hexdigest(), tuple(dict.fromkeys((entry.says, wanted))))
     host.store.save(replace(state, adopted={**state.adopted, entry.path: edit}))
-    return git_patch(place, before, data)
+    return git_patch(place, before, data) if wanted else ""
 
 
 def overwrite(host: Host, entries: tuple[Entry, ...]) -> tuple[list[str], Outcome]:

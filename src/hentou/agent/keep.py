@@ -61,8 +61,18 @@ def _space(host: Host, old: Manifest | None, steps: Iterable[Step], saved: Itera
     return RESERVE_FLOOR + sum(size + 4096 for size in sizes)
 
 
-def confirmed(host: Host, state: State, new: Manifest, commit: str, overwritten: frozenset[str] = frozenset()) -> State:
-    """The state once the pending generation is confirmed and the hand edits `overwritten` are gone."""
+def confirmed(
+    host: Host,
+    state: State,
+    new: Manifest,
+    commit: str,
+    overwritten: frozenset[str] = frozenset(),
+    leaving: str = "",
+) -> State:
+    """The state once the pending generation is confirmed and the hand edits `overwritten` are gone.
+
+    `leaving` is why the generation before is not to be activated again by itself, if it is not.
+    """
     pending = state.pending
     if pending is None:
         return state
@@ -73,8 +83,9 @@ def confirmed(host: Host, state: State, new: Manifest, commit: str, overwritten:
     adopted = {
         path: edit
         for path, edit in state.adopted.items()
-        if path not in overwritten and path in new.by_path and new.by_path[path].digest == edit.instead_of
+        if path not in overwritten and path in new.by_path and new.by_path[path].says in edit.instead_of
     }
+    left = {state.current: leaving} if leaving and state.current and state.current != pending.id else {}
     return replace(
         state,
         current=pending.id,
@@ -82,10 +93,11 @@ def confirmed(host: Host, state: State, new: Manifest, commit: str, overwritten:
         since=state.since if pending.id == state.current else host.moment(),
         commit=commit,
         pending=None,
-        # A generation that failed stays refused until a newer one arrived; this is the newer one.
-        quarantined=state.quarantined if pending.id == state.current else {},
+        # A generation that failed stays refused until a newer one arrived; this is the newer one, or an older.
+        quarantined={**state.quarantined, **left} if leaving or pending.id == state.current else {},
         last_failure=None if failure and failure.id == pending.id else failure,
         adopted=adopted,
+        held=state.held if pending.id == state.current else {},
         originals={path: saved for path, saved in (found | dict(state.originals)).items() if path in owned},
         made=tuple(sorted(path for path in made - owned if _is_directory(host, path))),
     )

@@ -56,15 +56,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class AdoptedEdit:
-    """A hand edit kept until the repository has it: its digest, and that of the text it replaces."""
+    """A hand edit kept until the repository has it, as in `generation.facts.Adopted`."""
 
     edited: str
-    instead_of: str
+    instead_of: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class State:
-    """Everything the agent knows; generations are named by their ids, times are ISO 8601 in UTC."""
+    """Everything the agent knows; generations are named by their ids, times are ISO 8601 in UTC.
+
+    `held` tells what the generation that hand edits hold back says about each of their paths (empty: nothing).
+    """
 
     current: str | None = None
     previous: str | None = None
@@ -73,6 +76,7 @@ class State:
     pending: Pending | None = None
     quarantined: Mapping[str, str] = field(default_factory=dict)
     adopted: Mapping[str, AdoptedEdit] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, Saved] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     last_failure: Failure | None = None
@@ -93,7 +97,10 @@ class State:
         return cls(
             pending=_pending(pending) if pending else None,
             last_failure=Failure(**{**failure, "reasons": tuple(failure["reasons"])}) if failure else None,
-            adopted={path: AdoptedEdit(**item) for path, item in record.pop("adopted").items()},
+            adopted={
+                path: AdoptedEdit(item["edited"], tuple(item["instead_of"]))
+                for path, item in record.pop("adopted").items()
+            },
             originals={path: Saved(**item) for path, item in record.pop("originals").items()},
             made=tuple(record.pop("made")),
             **record,

@@ -12,6 +12,8 @@ from hentou.agent.edits import chosen
 from hentou.agent.host import Host
 from hentou.cli.output import note
 
+_LET_GO = "the repository no longer has it: after `hentou converge` it is nobody's but yours"
+
 
 def adopt(
     paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="All edits by default.")] = None,
@@ -28,12 +30,13 @@ def adopt(
     host = Host()
     with host.store.lock():
         entries = chosen(host, tuple(paths or ()))
-        patch = "".join(keep(host, entry) for entry in entries)
+        patches = {entry.path: keep(host, entry) for entry in entries}
+    patch = "".join(patches.values())
     if output:
         output.write_text(patch)
     else:
         typer.echo(patch, nl=False)
-    for entry in entries:
-        note(f"{entry.path}: kept; apply the patch in the repository, commit and push")
+    for path, found in patches.items():
+        note(f"{path}: kept; {'apply the patch in the repository, commit and push' if found else _LET_GO}")
     if not entries:
         note("nothing was edited by hand")

@@ -25,24 +25,25 @@ def check(
 
     Each problem gives the file, line and column, the line itself with a caret, and one next action. Files that
     are right are also compiled, which finds what no file shows alone: pages that are missing, two features that
-    claim one port. Nothing is changed and nothing is contacted. The exit status is 0 when all is well, 1 when there are problems.
+    claim one port. Nothing is changed and nothing is contacted.
+
+    Exit status: 0 all is well; 1 there are problems.
 
     Example: hentou check examples/pilot
     """
     try:
         collective = compose.load(open_tree(directory, rev))
-        if problems := compose.compiler(collective).problems():
-            raise InvalidCollectiveError(problems)
+        problems, words = compose.compiler(collective).problems(), summary(collective)
     except InvalidCollectiveError as invalid:
-        if json:
-            as_json({"problems": [asdict(problem) for problem in invalid.problems]})
-        else:
-            _tell(invalid.problems)
-        raise typer.Exit(1) from invalid
+        problems, words = invalid.problems, ""
     if json:
-        as_json({"problems": []})
+        as_json({"problems": [asdict(problem) for problem in problems]})
+    elif problems:
+        _tell(problems)
     else:
-        say(summary(collective))
+        say(words)
+    if problems:
+        raise typer.Exit(1)
 
 
 def summary(collective: Collective) -> str:

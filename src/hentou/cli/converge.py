@@ -119,6 +119,6 @@ def finish(host: Host, generation: Generation, outcome: Outcome, *, json: bool =
             say(f"  {reason}")
         _show_held(host, outcome.plan)
         if outcome.exit is Exit.QUARANTINED:
-            say("  → push a corrected commit, or run `hentou converge --retry`", "bold")
+            say("  → push another commit, or activate this one with `hentou converge --retry`", "bold")
     if outcome.exit:
         raise typer.Exit(int(outcome.exit))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from hentou.agent.activate import Exit, Options, activate
+from hentou.agent.activate import Options, activate
 from hentou.agent.host import Host
 from hentou.cli.converge import finish
 from hentou.cli.output import note
@@ -21,7 +20,7 @@ def rollback(
     """Go back to the generation before the current one, or to any that `hentou generations` lists.
 
     The same care as in `hentou converge`: health is checked, and a failure is undone. The generation left is
-    quarantined: `hentou converge` waits for a newer commit, or for `--retry`.
+    quarantined: `hentou converge` waits for a newer commit, and `hentou converge --retry` returns to it.
 
     Examples: hentou rollback
               hentou rollback 3f9a0c
@@ -32,11 +31,9 @@ def rollback(
     manifest = host.manifest(wanted)
     if wanted is None or manifest is None:
         raise HentouError("there is no generation before the current one", "see `hentou generations`")
-    options = Options(commit=host.store.about(wanted).get("commit", ""), retry=True)
+    commit = host.store.about(wanted).get("commit", "")
+    options = Options(commit=commit, retry=True, leaving="left by `hentou rollback`")
     outcome = activate(host, Generation(manifest, {}), options)
-    if outcome.exit is Exit.ACTIVE and state.current not in (None, wanted):
-        with host.store.lock():
-            after = host.store.state()
-            left = {str(state.current): "left by `hentou rollback`"}
-            host.store.save(replace(after, quarantined={**state.quarantined, **left}))
     finish(host, Generation(manifest, {}), outcome)
+    if state.current and state.current != wanted:
+        note(f"`hentou converge` waits for a newer commit; `hentou converge --retry` returns to {state.current[:12]}")

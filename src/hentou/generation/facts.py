@@ -59,10 +59,13 @@ class UnitFact:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A hand edit kept until the repository has it: its digest, and that of the text it replaces."""
+    """A hand edit kept until the repository has it: its digest, and what each entry it stands for `says`.
+
+    An empty word among the latter: it stays also where the generation no longer has such a file.
+    """
 
     edited: str
-    instead_of: str
+    instead_of: tuple[str, ...]
 
 
 @dataclass(frozen=True)

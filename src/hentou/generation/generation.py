@@ -35,6 +35,11 @@ class Entry:
         """Whether this is a symbolic link."""
         return bool(self.target)
 
+    @property
+    def says(self) -> str:
+        """What it puts there, short enough to be remembered: the digest, or where the link leads."""
+        return f"→ {self.target}" if self.is_link else self.digest
+
     def same_as(self, other: Entry) -> bool:
         """Whether both put the same thing on disk, whoever asked for it."""
         return (self.mode, self.owner, self.group, self.digest, self.target) == (

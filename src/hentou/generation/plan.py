@@ -92,11 +92,12 @@ class _Planner:
             kind = StepKind.LINK if entry.is_link else StepKind.WRITE
             yield Step(kind, entry.path, self._why(entry, fact), entry.by, entry)
 
-    def _kept(self, entry: Entry, fact: PathFact | None) -> bool:
+    def _kept(self, entry: Entry, fact: PathFact | None, says: str | None = None) -> bool:
+        """Whether an adopted edit stands at a path instead of this entry, or of what the path now `says`."""
         adopted = self.facts.adopted.get(entry.path)
         if not adopted or not fact or entry.path in self.facts.overwrite:
             return False
-        return fact.digest == adopted.edited and entry.digest == adopted.instead_of
+        return fact.digest == adopted.edited and (entry.says if says is None else says) in adopted.instead_of
 
     def _why(self, entry: Entry, fact: PathFact | None) -> str:
         before = self.old.by_path.get(entry.path)
@@ -115,7 +116,7 @@ class _Planner:
         steps = [
             Step(StepKind.REMOVE, entry.path, "left the generation", entry.by, entry)
             for entry in gone
-            if entry.path in self.facts.paths
+            if (fact := self.facts.paths.get(entry.path)) and not self._kept(entry, fact, "")
         ]
         staying = {item.path for item in self.new.directories}
         steps += [
@@ -226,7 +227,7 @@ class _Planner:
             after = self.new.by_path.get(entry.path)
             if fact is None or entry.path in self.facts.overwrite or _same_content(fact, entry):
                 continue
-            if after and (_same_content(fact, after) or self._kept(after, fact)):
+            if (after and _same_content(fact, after)) or self._kept(entry, fact, after.says if after else ""):
                 continue
             adopted = self.facts.adopted.get(entry.path)
             late = adopted is not None and adopted.edited == fact.digest

@@ -134,8 +134,8 @@ def service_machines(draft: Draft) -> Iterator[Problem]:
         here = document.mapping("machines")
         sites = draft.machine_sites.get(service.machine, ())
         if service.machine in here:
-            machine = draft.sites[service.site].machines[service.machine]
-            if machine.external is not None:
+            machine = draft.sites[service.site].machines.get(service.machine)  # absent: wrong in itself
+            if machine is not None and machine.external is not None:
                 message = f"{machine.name} is external: hentou never installs a service there"
                 yield document.value(path, message, "choose another machine, or remove its `external`")
         elif sites:

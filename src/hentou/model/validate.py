@@ -14,6 +14,7 @@ from hentou.model.words import tell
 from hentou.model.yaml import Document, Path
 
 M = TypeVar("M", bound=BaseModel)
+_ENTRIES = ("machines", "services", "uplinks", "groups")
 ENOUGH = 100
 """Misfits of one file that are told."""
 
@@ -24,10 +25,38 @@ def misfits(model: type[BaseModel], data: Any) -> list[ErrorDetails]:
 
 
 def validated(model: type[M], data: Any, document: Document, problems: list[Problem]) -> M | None:
-    """Data as its type; None, and problems on the document's lines, when it does not fit."""
+    """Data as its type, and problems on the document's lines when it does not fit.
+
+    Then the thing is what is left without the entries that are wrong, so that the rest of the file is still
+    looked at; None where nothing sensible is left.
+    """
     thing, errors = _validate(model, data)
     problems += [tell(error, model, document) for error in errors]
-    return thing
+    return thing if thing or not _prune(data, errors) else _validate(model, data)[0]
+
+
+def _prune(data: Any, errors: list[ErrorDetails]) -> bool:
+    """Take the wrong entries out of data; False where that is not enough, as with a wrong `lan`.
+
+    A whole machine or service goes, not only its wrong key: without it other rules would miss what is written.
+    """
+    for error in errors:
+        path = [str(key) for key in error["loc"]]
+        if error["type"] == "extra_forbidden":
+            things, key = _inside(data, path[:-1]), path[-1]
+        elif len(path) > 1 and path[0] in _ENTRIES:
+            things, key = _inside(data, path[:1]), path[1]
+        else:
+            return False
+        if isinstance(things, dict):
+            things.pop(key, None)
+    return True
+
+
+def _inside(data: Any, path: list[str]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
 
 
 def _validate(model: type[M], data: Any) -> tuple[M | None, list[ErrorDetails]]:
