@@ -24,7 +24,8 @@ lab: setup packages  ## boot examples/pilot on this machine until everything is 
 lab-down: setup  ## stop the lab, leaving nothing behind
 	@sh scripts/as-root.sh $(HENTOU) lab down --name $(LAB)
 
-test: setup packages lint  ## every test, lab scenarios included
+test: setup lint  ## every test, lab scenarios included
+	@sh scripts/packages.sh --tests
 	@sh scripts/test.sh
 
 test-fast: setup lint  ## what needs no root: seconds

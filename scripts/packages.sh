@@ -1,7 +1,7 @@
 #!/bin/sh
-# Install the Debian packages that the lab needs on this machine, if any is missing.
+# Install the Debian packages that the lab needs on this machine, if any is missing; with --tests, also the tests'.
 set -eu
-needed=$(.venv/bin/python -m hentou.lab.requirements)
+needed=$(.venv/bin/python -m hentou.lab.requirements "$@")
 if ! command -v dpkg-query >/dev/null; then
     echo "This is not a Debian machine: the lab needs systemd-nspawn, mmdebstrap, nftables, iproute2 and their friends." >&2
     echo "  → boot Debian 12 or 13 (a virtual machine will do). Here, this works: make setup, make test-fast" >&2

@@ -175,11 +175,11 @@ def test_a_huge_subnet_costs_no_more_than_a_small_one() -> None:
 
 
 def test_the_isp_asks_the_gateways_for_the_domain_and_nobody_for_anything_else(plan: Topology) -> None:
-    from pathlib import Path
-
-    text = daemons.isp_unbound(plan, Path("/state"))
-    assert 'local-zone: "." static' in text
-    assert text.endswith('name: "pilot.example."\n    stub-prime: no\n    stub-addr: 203.0.113.10\n')
+    lines = daemons.isp_dnsmasq(plan).splitlines()
+    assert "no-resolv" in lines
+    assert [line for line in lines if line.startswith("server=")] == [
+        f"server=/pilot.example/203.0.113.10@{plan.resolver}"
+    ]
 
 
 def test_providers_hand_each_server_its_own_address_and_router(plan: Topology) -> None:

@@ -151,3 +151,76 @@ def test_folders_without_end(root: Path) -> None:
     ((path, what),) = DirectoryTree(root).strays()
     assert path.count("/") == DEEPEST
     assert what.startswith("a folder deeper than")
+
+
+def plumb(root: Path, *words: str, stdin: str = "") -> str:
+    return run(["git", "-C", root, *words], stdin=stdin).stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a\nb.md", "a\x1b[2J"])
+def test_names_that_git_s_own_commands_do_not_make(root: Path, name: str) -> None:
+    commit(root)
+    blob = plumb(root, "hash-object", "-w", "--stdin", stdin="root::0:0::/root:/bin/sh\n")
+    inner = _raw_tree(root, f"100644 {name}\0", blob) if name not in ("..", ".") else None
+    evil = inner or _raw_tree(root, f"40000 {name}\0", _raw_tree(root, "100644 passwd\0", blob))
+    content = _raw_tree(root, "40000 content\0", evil)
+    rev = git(root, "commit-tree", content, "-m", "x")
+    tree = GitTree(root, rev)
+    assert list(tree.files()) == []
+    ((shown, what),) = tree.strays()
+    assert what in ("a name that leads elsewhere", "a file whose name holds control characters")
+    assert shown.isprintable()
+
+
+def _raw_tree(root: Path, entry: str, object_id: str) -> str:
+    """A tree object of one entry, whose name nobody judges."""
+    command = ["git", "-C", root, "hash-object", "-t", "tree", "-w", "--stdin", "--literally"]
+    return run(command, stdin=entry.encode() + bytes.fromhex(object_id)).stdout.strip()
+
+
+def test_a_tag_does_not_stand_for_a_branch(root: Path) -> None:
+    right = commit(root)
+    git(root, "branch", "--move", "--force", "main")
+    (root / "README.md").write_bytes(b"Mine\n")
+    git(root, "commit", "--quiet", "--all", "--message", "y")
+    wrong = git(root, "rev-parse", "HEAD")
+    git(root, "reset", "--quiet", "--hard", right)
+    git(root, "tag", "main", wrong)
+    tree = GitTree(root, "main")
+    assert (tree.commit, tree.read("README.md")) == (right, b"Hello\n")
+
+
+def test_replacement_objects_change_nothing(root: Path) -> None:
+    right = commit(root)
+    (root / "README.md").write_bytes(b"Mine\n")
+    git(root, "commit", "--quiet", "--all", "--message", "y")
+    git(root, "replace", right, "HEAD")
+    assert GitTree(root, right).read("README.md") == b"Hello\n"
+
+
+def test_the_variables_of_a_hook_lead_nowhere_else(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(root)
+    other = tmp_path_factory.mktemp("other")
+    (other / "README.md").write_text("Other\n")
+    commit(other)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    assert GitTree(root, "HEAD").read("README.md") == b"Hello\n"
+
+
+def test_a_branch_that_moves_meanwhile_changes_nothing(root: Path) -> None:
+    first = commit(root)
+    tree = GitTree(root, "HEAD")
+    assert tree.commit == first
+    (root / "README.md").write_bytes(b"Later\n")
+    git(root, "commit", "--quiet", "--all", "--message", "y")
+    assert (tree.commit, tree.read("README.md")) == (first, b"Hello\n")
+
+
+def test_files_without_number(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(root)
+    monkeypatch.setattr("hentou.effects.tree.MOST", 4)
+    for tree in (DirectoryTree(root), GitTree(root, "HEAD")):
+        with pytest.raises(HentouError, match="more than 4 files"):
+            list(tree.files())

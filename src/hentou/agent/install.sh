@@ -19,8 +19,10 @@ pip install --no-index --find-links "$here/wheels" --require-hashes --requiremen
 pip install --no-index --no-deps --force-reinstall "$here"/hentou-*.whl
 ln -sfn "$home/bin/hentou" /usr/bin/hentou
 
-install -d -m 0755 /etc/hentou /var/lib/hentou
-install -d -m 0700 /var/lib/hentou/keys
+install -d -m 0755 /etc/hentou
+# Services keep their data below it: they may pass through, not look around. Keys and the repository are root's alone.
+install -d -m 0711 /var/lib/hentou
+install -d -m 0700 /var/lib/hentou/keys /var/lib/hentou/repo.git
 units=$("$home/bin/python" -c 'import hentou.agent, pathlib; print(pathlib.Path(hentou.agent.__file__).parent / "units")')
 install -m 0644 "$units"/*.service "$units"/*.timer /usr/lib/systemd/system/
 # Recovery must run whatever a generation says, so it is wired in beside the units, not enabled by one.

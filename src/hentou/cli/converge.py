@@ -12,7 +12,6 @@ from hentou.agent.diff import difference
 from hentou.agent.host import Host
 from hentou.agent.local import MACHINE_FILE, REPOSITORY, this_machine
 from hentou.cli.output import as_json, note, say
-from hentou.effects.git import head
 from hentou.errors import HentouError
 from hentou.generation.generation import Generation
 from hentou.generation.step import Plan
@@ -56,14 +55,15 @@ def converge(
 def _compiled(repo: Path, rev: str, machine: str) -> tuple[Generation, str]:
     # Compiling brings the model, features and recipes in: a renewal of certificates does without them.
     from hentou import compose  # noqa: PLC0415
-    from hentou.effects.tree import open_tree  # noqa: PLC0415
+    from hentou.effects.tree import GitTree, open_tree  # noqa: PLC0415
 
     name = machine or this_machine()
-    compiler = compose.compiler(compose.load(open_tree(repo, rev)))
+    tree = open_tree(repo, rev)
+    compiler = compose.compiler(compose.load(tree))
     found = compiler.collective.machines.get(name)
     if found is None or found.external:
         raise compose.unknown_machine(compiler.collective, name)
-    return compiler.generation(found), head(repo, rev) if rev else ""
+    return compiler.generation(found), tree.commit if isinstance(tree, GitTree) else ""
 
 
 def _current(host: Host) -> tuple[Generation, str]:

@@ -93,7 +93,7 @@ Conversation = subprocess.Popen[bytes]
 """A running program with pipes to its standard input and output."""
 
 
-def converse(command: Sequence[str | Path]) -> Conversation:
+def converse(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Conversation:
     """Start a program that answers on its standard output what it is asked on its standard input.
 
     It ends by itself when its input is closed, also when this process dies.
@@ -103,4 +103,5 @@ def converse(command: Sequence[str | Path]) -> Conversation:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=env,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from functools import cached_property
@@ -11,6 +12,7 @@ from threading import Lock
 from typing import NamedTuple
 from weakref import finalize
 
+from hentou.effects.git import clean_environment, resolve
 from hentou.effects.process import Conversation, converse, run
 from hentou.errors import HentouError
 from hentou.model.memory import too_long
@@ -18,6 +20,9 @@ from hentou.model.types import Tree
 
 DEEPEST = 40
 """Folders inside folders: more is a mistake or an attack."""
+
+MOST = 100_000
+"""Files in all: more is a mistake or an attack, too."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -29,6 +34,9 @@ _KINDS = {
 }
 _TOO_DEEP = f"a folder deeper than {DEEPEST} levels"
 _BAD_NAME = "a file whose name is not UTF-8"
+_CONTROL = "a file whose name holds control characters"
+_NO_PATH = "a name that leads elsewhere"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def open_tree(directory: Path, rev: str = "") -> Tree:
@@ -46,8 +54,26 @@ def _is_text(name: str) -> bool:
     return "\N{REPLACEMENT CHARACTER}" not in name and name.encode(errors="replace").decode() == name
 
 
+def _fault(path: str) -> str:
+    """Why a path cannot be that of a file, whatever it holds; empty when it can.
+
+    Git's own commands make no `..`, but a tree made by hand may hold any bytes as a name.
+    """
+    if not _is_text(path):
+        return _BAD_NAME
+    if _CONTROLS.search(path):
+        return _CONTROL
+    return _NO_PATH if any(part in ("", ".", "..") for part in path.split("/")) else ""
+
+
 def _shown(name: str) -> str:
-    return name.encode(errors="replace").decode()
+    """A name that a terminal can print without obeying it."""
+    return _CONTROLS.sub("?", name.encode(errors="replace").decode())
+
+
+def _too_many(count: int) -> None:
+    if count > MOST:
+        raise HentouError(f"more than {MOST} files", "keep pictures and films in services; the repository is for text")
 
 
 class DirectoryTree:
@@ -72,8 +98,8 @@ class DirectoryTree:
                 path = prefix + entry.name
                 if not prefix and _is_own(entry.name):
                     continue
-                if not _is_text(entry.name):
-                    strays.append((_shown(path), _BAD_NAME))
+                if fault := _fault(path):
+                    strays.append((_shown(path), fault))
                 elif entry.is_dir(follow_symlinks=False):
                     if path.count("/") < DEEPEST:
                         pending.append(f"{path}/")
@@ -81,6 +107,7 @@ class DirectoryTree:
                         strays.append((path, _TOO_DEEP))
                 elif entry.is_file(follow_symlinks=False):
                     files.append(path)
+                    _too_many(len(files))
                 else:
                     strays.append((path, _kind(entry.stat(follow_symlinks=False).st_mode)))
         return tuple(sorted(files)), tuple(sorted(strays))
@@ -163,7 +190,9 @@ class GitTree:
 
     @cached_property
     def _found(self) -> tuple[dict[str, _Blob], tuple[tuple[str, str], ...]]:
-        listing = run(["git", "-C", self.repository, "ls-tree", "-rzl", "--full-tree", self._tree_id]).stdout
+        command = ["git", "-C", self.repository, "ls-tree", "-rzl", "--full-tree", self._tree_id]
+        listing = run(command, env=clean_environment()).stdout
+        _too_many(listing.count("\0"))
         blobs: dict[str, _Blob] = {}
         strays: list[tuple[str, str]] = []
         for line in listing.split("\0")[:-1]:
@@ -171,8 +200,8 @@ class GitTree:
             mode, _, object_id, size = about.split()
             if _is_own(path):
                 continue
-            if not _is_text(path):
-                strays.append((path, _BAD_NAME))
+            if fault := _fault(path):
+                strays.append((_shown(path), fault))
             elif path.count("/") > DEEPEST:
                 strays.append((path, f"in {_TOO_DEEP}"))
             elif mode.startswith("100"):
@@ -182,19 +211,18 @@ class GitTree:
         return blobs, tuple(sorted(strays))
 
     @cached_property
+    def commit(self) -> str:
+        """The hash of the revision's commit, as it was when first asked for."""
+        return resolve(self.repository, self.rev)
+
+    @cached_property
     def _tree_id(self) -> str:
-        if not self.repository.is_dir():
-            raise HentouError(f"{self.repository} is not a directory", "give the directory of a collective")
-        git = ["git", "-C", str(self.repository), "rev-parse"]
-        prefix = run([*git, "--show-prefix"]).stdout.strip()
-        # A name that starts with a hyphen would be read as an option.
-        wanted = f"{self.rev}:{prefix}" if prefix else f"{self.rev}^{{tree}}"
-        found = run([*git, "--verify", "--quiet", wanted], check=False)
-        if self.rev.startswith("-") or found.status:
-            raise HentouError(
-                f"{self.repository} has no revision {self.rev!r}",
-                "`git log --oneline --all` lists them",
-            )
+        commit, git = self.commit, ["git", "-C", str(self.repository), "rev-parse"]
+        prefix = run([*git, "--show-prefix"], env=clean_environment()).stdout.strip()
+        wanted = f"{commit}:{prefix}" if prefix else f"{commit}^{{tree}}"
+        found = run([*git, "--verify", "--quiet", wanted], check=False, env=clean_environment())
+        if found.status:
+            raise HentouError(f"{self.rev} has no folder {prefix}", "`git log --oneline --all` lists revisions")
         return found.stdout.strip()
 
     def files(self) -> Iterator[str]:
@@ -226,11 +254,13 @@ class GitTree:
                 "check it with `git fsck`",
             )
         data = process.stdout.read(blob.size + 1)
+        if len(data) != blob.size + 1:
+            raise HentouError(f"Git stopped in the middle of object {blob.object_id}", "check it with `git fsck`")
         return data[:-1]
 
     @cached_property
     def _process(self) -> Conversation:
-        process = converse(["git", "-C", self.repository, "cat-file", "--batch"])
+        process = converse(["git", "-C", self.repository, "cat-file", "--batch"], clean_environment())
         finalize(self, _end, process)
         return process
 

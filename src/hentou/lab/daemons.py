@@ -72,36 +72,16 @@ def provider_dnsmasq(servers: Iterable[Computer], resolver: IPv4Address, state: 
     return "".join(lines)
 
 
-def isp_unbound(topology: Topology, state: Path) -> str:
-    """Unbound of the Internet provider: the collective's domain is asked of its gateways, nothing else is.
+def isp_dnsmasq(topology: Topology) -> str:
+    """The resolver of the Internet provider: the collective's domain is asked of its gateways, nothing else is.
 
     Answers are kept for seconds only, so that a scenario sees a change at once.
     """
-    stubs = "".join(f"    stub-addr: {address}\n" for address in topology.servers)
-    stub = f'stub-zone:\n    name: "{topology.domain}."\n    stub-prime: no\n{stubs}' if stubs else ""
-    return f"""\
-server:
-    interface: {topology.resolver}
-    outgoing-interface: {topology.resolver}
-    access-control: 0.0.0.0/0 allow
-    do-ip6: no
-    do-daemonize: no
-    chroot: ""
-    username: ""
-    directory: "{state}"
-    pidfile: ""
-    use-syslog: no
-    module-config: "iterator"
-    cache-max-ttl: 5
-    cache-max-negative-ttl: 1
-    infra-host-ttl: 2
-    infra-keep-probing: yes
-    hide-identity: yes
-    local-zone: "." static
-    local-zone: "{topology.domain}." transparent
-remote-control:
-    control-enable: no
-{stub}"""
+    asked = (f"server=/{topology.domain}/{address}@{topology.resolver}\n" for address in topology.servers)
+    return (
+        "keep-in-foreground\nuser=root\npid-file=\nno-hosts\nno-resolv\nmax-cache-ttl=5\nno-negcache\n"
+        f"listen-address={topology.resolver}\nbind-interfaces\n{''.join(asked)}"
+    )
 
 
 def resolv_conf(resolvers: Iterable[IPv4Address]) -> str:

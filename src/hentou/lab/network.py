@@ -131,8 +131,8 @@ class Network:
         # A server believes its /24 to be on its own wire: the router answers for the neighbours.
         namespaces.settings(node, {"net.ipv4.ip_forward": 1, "net.ipv4.conf.default.proxy_arp": 1})
         namespaces.links(node, [f"addr add {self.topology.resolver}/32 dev lo"])
-        (state / "unbound.conf").write_text(daemons.isp_unbound(self.topology, state))
-        self._daemon(INET, ["unbound", "-d", "-c", state / "unbound.conf"])
+        (state / "resolver.conf").write_text(daemons.isp_dnsmasq(self.topology))
+        self._daemon(INET, ["dnsmasq", f"--conf-file={state}/resolver.conf"])
         self._providers(state)
 
     def _providers(self, state: Path) -> None:

@@ -14,7 +14,6 @@ PACKAGES = {
     "nftables": "nft",
     "iproute2": "ip",
     "dnsmasq-base": "dnsmasq",
-    "unbound": "unbound",
     "tcpdump": "tcpdump",
     "curl": "curl",
     "wireguard-tools": "wg",
@@ -24,7 +23,10 @@ PACKAGES = {
     "bind9-dnsutils": "dig",
     "iputils-ping": "ping",
 }
-"""Each package, and a program or file that shows it is installed."""
+"""Each package, and a program or file that shows it is installed. None of them starts a service on the host."""
+
+FOR_TESTS = {"nmap": "nmap"}
+"""What only the lab's scenarios need."""
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -38,8 +40,9 @@ def missing() -> Iterator[str]:
 
 
 def main() -> None:
-    """Print every package, or with `--missing` only those not installed, one a line."""
-    wanted = missing() if "--missing" in sys.argv[1:] else iter(PACKAGES)
+    """Print every package, a line each: `--missing` only those not installed, `--tests` also what tests need."""
+    wanted = list(missing() if "--missing" in sys.argv[1:] else PACKAGES)
+    wanted += FOR_TESTS if "--tests" in sys.argv[1:] else ()
     sys.stdout.writelines(f"{package}\n" for package in wanted)
 
 
