@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import shutil
 from pathlib import Path
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPjcpqZwPZ9Lvwn9cBjjdQ2v1dN3XhWiyvV0ddjGos3m admin@example"
 
 
 def write(directory: Path, sites: int) -> None:
-    """Write the repository of a collective with so many sites and two gateways."""
+    """Write the repository of a collective with so many sites and two gateways, in place of what is there."""
+    shutil.rmtree(directory, ignore_errors=True)
     files = {
         "collective.yaml": "name: bench\ndomain: bench.example\ncontact: contact@bench.example\n",
         "roster.yaml": f"admins:\n  yuna:\n    - {KEY}\n",
@@ -38,6 +41,4 @@ def write(directory: Path, sites: int) -> None:
 
 def _key(number: int) -> str:
     """A well-formed WireGuard key for a number; nobody holds its private half."""
-    import base64  # noqa: PLC0415 -- only here
-
     return base64.b64encode(number.to_bytes(32)).decode()

@@ -27,9 +27,9 @@ import json, resource, subprocess, sys, time
 begin = time.perf_counter()
 done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
 seconds = time.perf_counter() - begin
-peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(json.dumps({"seconds": seconds, "peak": peak, "status": done.returncode,
-                  "said": (done.stdout + done.stderr)[-4000:]}))
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"seconds": seconds, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss / 1024,
+                  "status": done.returncode, "said": (done.stdout + done.stderr)[-4000:]}))
 """
 
 TOOLS = (
@@ -37,6 +37,9 @@ TOOLS = (
     ("pyinfra", "/root/peers/bin/pyinfra @local --yes /root/deploy.py", r"changed: (\d+)"),
     ("ansible-core", "/root/peers/bin/ansible-playbook /root/play.yaml", r"changed=(\d+)"),
 )
+PATIENCE = 300.0
+"""Seconds after which a tool is not run a second time."""
+
 LIMIT = 5400.0
 """Seconds that one run of a tool may take."""
 
@@ -99,7 +102,7 @@ def measure(work: Path) -> Section:
             "Converge with nothing to do",
             f"The same {items} items (files, links, directories, packages, running units) of one booted Debian 13 "
             "machine, all as they should be: what does it cost to find that out? Budget: 1 s, nothing written.",
-            ("tool", "first run", "second run", "peak memory", "changed"),
+            ("tool", "time", "processor time", "peak memory", "changed"),
         )
         for name, command, changed in TOOLS:
             print(f"  {name} …", flush=True)
@@ -158,14 +161,20 @@ def _deliver(machine: Machine, wheels: Path) -> int:
 
 
 def _measure(machine: Machine, name: str, command: str, changed: str) -> tuple[str, ...]:
-    runs = [json.loads(machine.succeed(f"{_TIME} {command}", timeout=LIMIT)) for _ in range(2)]
-    for done in runs:
+    """The better of two runs, or the only one of a tool that takes minutes: nothing is left to do before either."""
+    runs = []
+    while len(runs) < 2 and sum(done["seconds"] for done in runs) < PATIENCE:
+        done = json.loads(machine.succeed(f"{_TIME} {command}", timeout=LIMIT))
+        print(f"    {done['seconds']:.1f} s, {done['cpu']:.1f} s of processor time", flush=True)
         if done["status"]:
             raise RuntimeError(f"{name} failed: {done['said']}")
-    found = re.findall(changed, runs[-1]["said"])
+        runs.append(done)
+    best = min(runs, key=lambda done: float(done["seconds"]))
+    found = re.findall(changed, best["said"])
     return (
         name,
-        *(f"{done['seconds']:.2f} s" for done in runs),
-        f"{max(done['peak'] for done in runs):.0f} MB",
+        f"{best['seconds']:.2f} s",
+        f"{best['cpu']:.2f} s",
+        f"{best['peak']:.0f} MB",
         found[-1] if found else "0",
     )
