@@ -37,7 +37,8 @@ lint: setup  ## ruff, mypy --strict, import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-cache
 
-campaign: setup packages  ## long seeded runs: power cuts by the hundred
+campaign: setup packages  ## long runs: thousands of generated inputs, power cuts by the hundred
+	HYPOTHESIS_PROFILE=campaign .venv/bin/pytest -q -m "not lab and not campaign" -n 2
 	@sh scripts/as-root.sh .venv/bin/pytest -q -m campaign
 
 bench: setup packages  ## measure, and write docs/benchmarks.md

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -29,10 +31,10 @@ def laptop_address(lab: Lab, site: str) -> str:
 
 
 def invocations(lab: Lab, machine: str) -> dict[str, str]:
-    """Every unit with the identity of its present run: a restart gives another."""
-    said = lab.machine(machine).succeed("systemctl show '*' --property=Id,InvocationID,StateChangeTimestampMonotonic")
+    """Every service with the identity of its present run, which a restart changes; not those that a timer starts."""
+    said = lab.machine(machine).succeed("systemctl show '*.service' --property=Id,InvocationID,TriggeredBy")
     blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in said.split("\n\n") if block.strip())
-    return {block["Id"]: block["InvocationID"] for block in blocks if block["Id"].endswith(".service")}
+    return {block["Id"]: block["InvocationID"] for block in blocks if ".timer" not in block["TriggeredBy"]}
 
 
 @pytest.fixture
@@ -163,6 +165,32 @@ def test_an_unhealthy_generation_is_undone(pilot: tuple[Lab, Admin]) -> None:
     finally:
         page.write_text(good)
         admin.commit("Konkarlab: the page as it was")
+        admin.push([machine])
+        machine.succeed("hentou converge")
+
+
+def test_a_generation_that_loses_the_mesh_is_undone(pilot: tuple[Lab, Admin]) -> None:
+    lab, admin = pilot
+    machine = lab.machine("konkarlab-1")
+    wrong = admin.repository / "overrides" / "konkarlab-1" / "etc" / "wireguard" / "hentou.conf"
+    wrong.parent.mkdir(parents=True)
+    # A wrong endpoint would heal by itself when the gateway speaks first; a wrong key does not.
+    right = machine.succeed("cat /etc/wireguard/hentou.conf")
+    wrong.write_text(re.sub("PublicKey = .*", f"PublicKey = {'A' * 43}=", right))
+    admin.commit("Konkarlab: the key of a gateway that is not there")
+    admin.push([machine])
+    begin = time.monotonic()
+    status, said = machine.execute("hentou converge")
+    took = time.monotonic() - begin
+    try:
+        assert status == 3, said
+        assert took <= 45
+        reasons = json.loads(machine.succeed("hentou status --json 2>/dev/null"))["last_failure"]["reasons"]
+        assert "peer" in " ".join(reasons), reasons
+        machine.wait_until_succeeds("ping -c 1 -W 2 vps-1.vps.pilot.example", 40)
+    finally:
+        shutil.rmtree(admin.repository / "overrides")
+        admin.commit("Konkarlab: the gateway as it was")
         admin.push([machine])
         machine.succeed("hentou converge")
 
