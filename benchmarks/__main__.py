@@ -10,12 +10,13 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import boot, compile_sites, converge, power_cuts
+from benchmarks import boot, compile_sites, converge, memory, power_cuts
 from benchmarks.report import Section, page
 
 MEASURES = {
     "compile": lambda _: compile_sites.measure(),
     "boot": boot.measure,
+    "memory": memory.measure,
     "power-cuts": power_cuts.measure,
     "converge": converge.measure,
 }

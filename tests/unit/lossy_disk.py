@@ -136,6 +136,8 @@ class LossyCalls(Calls):
         self._spend()
         node = self._get(source)
         folder, name = self._parent(path)
+        if name in folder.names and folder.names[name].kind == "directory":
+            raise IsADirectoryError(errno.EISDIR, "Is a directory", path)
         old = source.rpartition("/")[2]
 
         def change(names: dict[str, Inode]) -> None:

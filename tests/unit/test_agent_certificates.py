@@ -92,6 +92,19 @@ def test_renewal_touches_certificates_only(tmp_path: Path, host: Host) -> None:
     assert not (tmp_path / "etc/x").exists()
 
 
+def test_a_renewal_that_is_undone_leaves_hand_edits(tmp_path: Path, host: Host) -> None:
+    wanted = serving(NAME)
+    activate(host, wanted)
+    (tmp_path / "etc/x").write_text("edited by hand")
+    host.now = lambda: NOW + timedelta(days=30)
+    system = host.system
+    assert isinstance(system, FakeSystem)
+    system.refused = {"nginx.service"}
+    outcome = activate(host, wanted, Options(certificates_only=True))
+    assert outcome.exit is Exit.UNDONE, "an edit does not hold a renewal"
+    assert (tmp_path / "etc/x").read_text() == "edited by hand"
+
+
 def test_private_copies_kept_for_an_undo_do_not_stay(tmp_path: Path, host: Host) -> None:
     activate(host, serving(NAME))
     activate(host, serving(NAME, f"b.{NAME}"))

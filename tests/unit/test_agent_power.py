@@ -61,7 +61,16 @@ class _Unlocked(Store):
         return nullcontext()
 
 
-def machine() -> LossyCalls:
+FLAT = generation(
+    file("/srv/site/page", "a file"), file("/srv/site/deep/a", "1"), file("/etc/x", "x"), directories=("/srv/d",)
+)
+FOLDED = generation(
+    file("/srv/site/page/index", "in a folder"), file("/srv/site/deep", "a file"), file("/srv/d", "a file too")
+)
+"""Two generations in which files and folders change places."""
+
+
+def machine(old: Generation = OLD) -> LossyCalls:
     """A machine that runs the old generation, with files of Debian's own under two of ours."""
     calls = LossyCalls()
     for folder in ("/etc", "/var", "/var/lib", "/srv"):
@@ -70,7 +79,7 @@ def machine() -> LossyCalls:
     calls.create("/etc/group", b"root:x:0:\n", 0o644, 0, 0)
     calls.create("/etc/taken", b"Debian's", 0o640, 0, 0)
     calls.create("/etc/found", b"Debian's too", 0o604, 0, 0)
-    assert activate(host_on(calls), OLD).exit is Exit.ACTIVE
+    assert activate(host_on(calls), old).exit is Exit.ACTIVE
     calls.sync_all()
     return calls
 
@@ -128,6 +137,29 @@ def test_power_cut_at_every_call_leaves_one_generation_whole(share: int) -> None
             # And it goes on from there.
             assert activate(host_on(calls), NEW).exit is Exit.ACTIVE
             assert calls.tree() == new, (seed, at)
+
+
+@pytest.mark.parametrize(("old", "new"), [(FLAT, FOLDED), (FOLDED, FLAT)])
+def test_files_and_folders_that_change_places(old: Generation, new: Generation) -> None:
+    calls = machine(old)
+    before = calls.tree()
+    start = calls.calls
+    assert activate(host_on(calls), new).exit is Exit.ACTIVE
+    after, points = calls.tree(), calls.calls - start
+    failing = Generation(replace(new.manifest, checks=(Check("no", CheckKind.COMMAND, "no"),)), new.contents)
+    calls = machine(old)
+    assert activate(host_on(calls, FakeSystem(failing_commands={"no"})), failing).exit is Exit.UNDONE
+    assert calls.tree() == before
+    for at in range(1, points + 1):
+        calls = machine(old)
+        calls.cut_at = calls.calls + at
+        with pytest.raises(PowerCutError):
+            activate(host_on(calls), new)
+        reboot(calls, Random(SEED + at), cut_again=at % 3 == 0)
+        state = Store(Disk(Path("/"), calls)).state()
+        assert calls.tree() == (after if state.current == new.id else before), at
+        assert activate(host_on(calls), new).exit is Exit.ACTIVE
+        assert calls.tree() == after, at
 
 
 def test_power_cut_during_an_undo() -> None:

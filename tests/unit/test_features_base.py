@@ -69,3 +69,11 @@ def test_address_is_taken_beside_the_boxs() -> None:
     network = text(generation("heather"), "/etc/systemd/network/70-hentou.network")
     assert "DHCP=ipv4\nAddress=192.168.1.10/24\n" in network
     assert "/etc/systemd/network/70-hentou.network" not in generation("gorse").manifest.by_path
+
+
+def test_mesh_addresses_are_believed_in_the_tunnel_only() -> None:
+    for machine in MACHINES:
+        rules = text(generation(machine), "/etc/nftables.conf")
+        for line in ('iifname != "hentou" ip6 saddr @mesh', 'iifname != "hentou" ip6 daddr @mesh'):
+            assert f"{line} counter drop" in rules
+            assert rules.index('iifname "lo" accept') < rules.index(line) < rules.index("ct state vmap")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from feature_world import FILES, generation, text
+from feature_world import FILES, compiler, generation, text
 
 MAPS = "/etc/haproxy/hentou"
 
@@ -81,3 +81,9 @@ def test_hsts_can_be_left_out() -> None:
     changed = FILES["collective.yaml"] + "features: {edge: {hsts_days: 0}}\n"
     made = generation("heather", {"collective.yaml": changed})
     assert "Strict-Transport-Security" not in text(made, "/etc/nginx/nginx.conf")
+
+
+def test_machines_of_others_say_nothing_of_visitors() -> None:
+    external = str(compiler().collective.mesh_address(compiler().collective.machines["buoy"]))
+    visited = text(generation("heather"), "/etc/haproxy/haproxy.cfg").partition("frontend visited")[2]
+    assert f"reject if {{ src {external} }}" in visited.partition("backend")[0]

@@ -56,3 +56,11 @@ def test_external_machine_is_given_its_peers_and_keeps_its_key() -> None:
     assert f"PublicKey = {wireguard('east')}\n" in script
     assert "PostUp = wg set %i private-key /etc/wireguard/hentou.key\n" in script
     assert "/var/lib/hentou" not in script
+
+
+def test_another_address_restarts_the_tunnel_and_another_peer_reloads_it() -> None:
+    drop_in = "/etc/systemd/system/wg-quick@hentou.service.d/hentou.conf"
+    before, fewer = generation("heather"), generation("heather", {"keys/west.yaml": None})
+    assert text(before, drop_in) == text(fewer, drop_in)
+    assert text(before, "/etc/wireguard/hentou.conf") != text(fewer, "/etc/wireguard/hentou.conf")
+    assert address("heather").removesuffix("/128") in text(before, drop_in)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from feature_world import FILES, compiler, generation, text
 
-from hentou.errors import InvalidCollectiveError
+from hentou.errors import HentouError, InvalidCollectiveError
 from hentou.generation.fragment import Unit
 from hentou.generation.offer import Port
 from hentou.recipes.website import account
@@ -79,3 +79,15 @@ def test_port_of_the_pages_is_never_opened() -> None:
     made = generation("heather")
     assert f"listen 127.0.0.1:{port.number};" in text(made, "/etc/nginx/conf.d/moor-home.conf")
     assert str(port.number) not in text(made, "/etc/nftables.conf")
+
+
+@pytest.mark.parametrize("name", ["../../../../../etc/passwd", "./a.md", "a//b.md", "a\nb.md"])
+def test_no_name_leads_out_of_the_source_tree(name: str) -> None:
+    with pytest.raises(InvalidCollectiveError, match="no path"):
+        generation("heather", {f"content/home/{name}": "root::0:0::/:/bin/sh\n"})
+
+
+def test_a_page_as_large_as_a_film_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hentou.recipes.website.source.LARGEST_FILE", 4)
+    with pytest.raises(HentouError, match=r"_index\.md is larger than 4 bytes"):
+        generation("heather")

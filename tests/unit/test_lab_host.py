@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,11 +12,18 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hentou import compose
 from hentou.cli.lab import app
+from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
-from hentou.lab import host, image, packages, requirements
+from hentou.lab import cleanup, host, image, packages, requirements
+from hentou.lab.browse import Proxy
+from hentou.lab.lab import Lab
+from hentou.lab.survey import start_page
 
-VERBS = ("up", "status", "shell", "run", "cut", "heal", "crash", "start", "clock", "browse", "down")
+VERBS = (
+    "up", "status", "look", "shell", "run", "cut", "heal", "crash", "start", "clock", "browse", "push", "down",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -23,6 +31,44 @@ def test_every_verb_shows_an_example(verb: str) -> None:
     result = CliRunner().invoke(app, [verb, "--help"])
     assert result.exit_code == 0
     assert f"Example: hentou lab {verb}" in result.output
+
+
+@pytest.mark.parametrize("name", ["..", "../x", "a/b", "", "Pilot", "a" * 16])
+def test_what_cannot_be_a_labs_name_is_never_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "x").mkdir()
+    with pytest.raises(HentouError, match="cannot be a lab's name"):
+        cleanup.remove(name, tmp_path / "work")
+    assert (tmp_path / "x").exists()
+
+
+def test_a_missing_lab_is_told_with_those_that_are_up(tmp_path: Path) -> None:
+    with pytest.raises(HentouError) as none:
+        Lab.attach("lab", tmp_path)
+    assert none.value.message == "no lab is up"
+    (tmp_path / "pilot").mkdir()
+    (tmp_path / "pilot" / cleanup.RECORD).touch()
+    with pytest.raises(HentouError) as other:
+        Lab.attach("lab", tmp_path)
+    assert (other.value.message, other.value.hint) == ("no lab called lab is up", "name one that is: --name pilot")
+
+
+def test_a_browser_starts_at_the_page_of_its_place() -> None:
+    collective = compose.load(DirectoryTree(Path(__file__).parents[2] / "examples/pilot"))
+    assert start_page(collective, "kerminy/laptop") == "https://kerminy.pilot.example/"
+    assert start_page(collective, "konkarlab/laptop") == "https://konkarlab.pilot.example/"
+    assert start_page(collective, "visitor") == "https://kerminy.pilot.example/"
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"])
+def test_a_browsers_script_says_what_is_missing(tmp_path: Path, browser: str) -> None:
+    proxy = Proxy(1080, "home/laptop", tmp_path / "authority.pem")
+    proxy.write(tmp_path / "browse", "https://home.example/")
+    script = [shutil.which("sh") or "sh", str(tmp_path / "browse" / browser)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, env={"PATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert "certutil is not installed" in done.stderr
+    assert "apt-get install libnss3-tools" in done.stderr
 
 
 def test_without_root_it_says_what_why_and_what_still_works(monkeypatch: pytest.MonkeyPatch) -> None:

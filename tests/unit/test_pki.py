@@ -80,3 +80,42 @@ def x509_pem(der: bytes) -> bytes:
 
     body = base64.encodebytes(der).decode()
     return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n".encode()
+
+
+def test_an_issuer_cannot_speak_for_an_address(authority, issuer) -> None:  # type: ignore[no-untyped-def]
+    from ipaddress import ip_address
+
+    key, chain = issuer
+    address = x509.IPAddress(ip_address("203.0.113.10"))
+    signer, above = pki._load_key(key), x509.load_pem_x509_certificate(chain)
+    own = pki._load_key(pki.new_key())
+    builder = pki._builder(pki._name("x"), above.subject, own, NOW, 45)
+    builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    leaf = x509.load_pem_x509_certificate(pki._sign(builder, signer))
+    store = Store([x509.load_pem_x509_certificate(authority[1])])
+    with pytest.raises(VerificationError):
+        PolicyBuilder().store(store).time(NOW).build_server_verifier(address).verify(leaf, [above])
+    limits = above.extensions.get_extension_for_class(x509.NameConstraints).value
+    assert len(limits.excluded_subtrees or ()) == 2
+
+
+def test_a_leaf_from_the_future_is_issued_again(issuer) -> None:  # type: ignore[no-untyped-def]
+    _, chain = pki.issue_leaf(("kerminy.pilot.example",), *issuer, NOW + timedelta(days=30))
+    assert pki.needs_renewal(chain, ("kerminy.pilot.example",), issuer[1], NOW) == "not valid yet"
+
+
+def test_requests_of_another_kind_are_told(authority) -> None:  # type: ignore[no-untyped-def]
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    nameless = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    named = x509.CertificateSigningRequestBuilder().subject_name(pki._name("kerminy-1"))
+    weak = rsa.generate_private_key(65537, 2048)
+    for builder, key, told in (
+        (nameless, pki._load_key(pki.new_key()), "which machine"),
+        (named, weak, "P-256"),
+    ):
+        request = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        with pytest.raises(HentouError, match=told):
+            pki.sign_issuer(request, "kerminy.pilot.example", *authority, NOW)

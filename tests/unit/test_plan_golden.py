@@ -73,7 +73,7 @@ def facts(record: dict[str, Any], old: Manifest | None, new: Manifest) -> Facts:
         units={**found.units, **units},
         accounts={**found.accounts, **accounts},
         certificates={**found.certificates, **record.get("certificates", {})},
-        adopted={path: Adopted(digest(pair[0]), (digest(pair[1]),)) for path, pair in record.get("adopted", {}).items()},
+        adopted={path: Adopted(digest(one), (digest(two),)) for path, (one, two) in record.get("adopted", {}).items()},
     )
 
 

@@ -99,7 +99,8 @@ def preview(host: Host, generation: Generation, options: Options | None = None) 
 def _only_certificates(found: Plan) -> Plan:
     issues = [step for step in found.steps if step.kind is StepKind.ISSUE]
     units = [s for s in found.steps if s.kind in _STARTING and s.reason.startswith("certificate ")]
-    return Plan((*issues, *units) if issues else ())
+    # The edits are not in the way of a renewal, but they must be known: its undo would put their files back.
+    return Plan((*issues, *units) if issues else (), found.held)
 
 
 def activate(host: Host, generation: Generation, options: Options | None = None) -> Outcome:
@@ -115,7 +116,7 @@ def activate(host: Host, generation: Generation, options: Options | None = None)
             reason = state.quarantined[generation.id]
             return Outcome(Exit.QUARANTINED, f"{generation.id[:12]} is quarantined and is not tried again", (reason,))
         found = preview(host, generation, wanted)
-        if found.held and not wanted.overwrite:
+        if found.held and not (wanted.overwrite or wanted.certificates_only):
             says = {held.path: _says(generation.manifest, held.path) for held in found.held}
             if says != state.held:
                 host.store.save(replace(state, held=says))
@@ -250,7 +251,8 @@ class _Activation:
         self.host.disk.flush()
         state, new = self.store.state(), self.generation.manifest
         options = self.options
-        after = confirmed(self.host, state, new, options.commit, options.overwrite, options.leaving)
+        gone, leaving = options.overwrite, options.leaving
+        after = confirmed(self.host, state, new, options.commit, overwritten=gone, leaving=leaving)
         self.store.save(after)
 
     def _undo(self, pending: Pending, failed: tuple[str, ...], *, quarantine: bool) -> Outcome:

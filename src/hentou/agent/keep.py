@@ -23,8 +23,10 @@ def keep(host: Host, pending: Pending, old: Manifest | None, new: Manifest, step
     steps = tuple(steps)
     paths = _touched(old, new, steps)
     saved: dict[str, Saved | None] = {}
+    made = frozenset(host.store.state().made)
     for path in sorted(paths):
-        saved[path] = _save(host, path)
+        # A folder that hentou made itself was not found: the generation before makes it again.
+        saved[path] = None if path in made and path in new.by_path else _save(host, path)
         if saved[path] is None:
             saved |= dict.fromkeys(_missing_parents(host, path))
     host.disk.flush()
@@ -66,6 +68,7 @@ def confirmed(
     state: State,
     new: Manifest,
     commit: str,
+    *,
     overwritten: frozenset[str] = frozenset(),
     leaving: str = "",
 ) -> State:

@@ -61,7 +61,8 @@ class _Restorer:
                 self.problems.append(error.message)
 
     def _clear_temporaries(self) -> None:
-        paths = {entry["path"] for entry in self.base["entries"]} | set(self.pending.saved)
+        owned = (*self.base["entries"], *self.base["directories"])
+        paths = {item["path"] for item in owned} | set(self.pending.saved)
         self._each(sorted(paths), self.disk.clear_temporary)
 
     def _take_away(self, path: str) -> None:
@@ -85,6 +86,9 @@ class _Restorer:
     def _directory(self, item: dict[str, Any]) -> None:
         uid, gid = self.names.ids(item["path"], item["owner"], item["group"])
         found = self.disk.stat(item["path"])
+        if found is not None and found.kind != "directory":
+            self.disk.remove(item["path"])
+            found = None
         if found is None:
             self.disk.make_directory(item["path"])
         if found is None or (found.mode, found.uid, found.gid) != (item["mode"], uid, gid):
@@ -95,6 +99,9 @@ class _Restorer:
         if path in self.pending.left:
             return
         found = self.disk.stat(path)
+        if found and found.kind == "directory":
+            # The generation that is undone had files below it, which are gone already.
+            self.disk.remove_directory(path)
         if item["target"]:
             if not (found and found.kind == "link" and self.disk.readlink(path) == item["target"]):
                 self.disk.make_directory(path.rpartition("/")[0] or "/")
@@ -122,6 +129,9 @@ def put_saved(store: Store, path: str, saved: Saved) -> None:
     disk, found = store.disk, store.disk.stat(path)
     wanted = (saved.mode, saved.uid, saved.gid)
     same = found is not None and found.kind == saved.kind
+    if found is not None and not same and "directory" in (found.kind, saved.kind):
+        clear = disk.remove_directory if found.kind == "directory" else disk.remove
+        clear(path)
     if saved.kind == "directory":
         if not same:
             disk.make_directory(path)

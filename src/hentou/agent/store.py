@@ -46,7 +46,7 @@ class Store:
 
     def save(self, state: State) -> None:
         """Replace the state; it is durable on return."""
-        self.disk.replace(f"{BASE}/state.json", state.json)
+        self.disk.replace(f"{BASE}/state.json", state.json, 0o600)
 
     def prepare(self) -> None:
         """Make the store's own directories: what may hold secrets is for root alone."""

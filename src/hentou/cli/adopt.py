@@ -16,10 +16,10 @@ _LET_GO = "the repository no longer has it: after `hentou converge` it is nobody
 
 
 def adopt(
-    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="All edits by default.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="All edits by default.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the patch to this file.")] = None,
 ) -> None:
-    """Keep files edited by hand, and print the patch that brings the edits into the repository.
+    """Keep hand edits, and print the patch for the repository.
 
     A file that copies one of the repository changes that one; any other becomes overrides/MACHINE/PATH. From
     now on converging leaves the edited files alone, until the repository has them.

@@ -14,13 +14,15 @@ from hentou.effects.tree import open_tree
 
 
 def build(
-    directory: Annotated[Path, typer.Argument(help="The collective's repository.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The collective's repository.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write; made if missing.")],
     machine: Annotated[str, typer.Option("--machine", "-m", help="Only this machine.")] = "",
     rev: Annotated[str, typer.Option(help="A Git revision instead of the files as they are.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print machines and generations as JSON.")] = False,
 ) -> None:
-    """Write each machine's generation: OUTPUT/MACHINE/manifest.json and OUTPUT/MACHINE/files/…
+    """Write what each machine should hold into a folder.
+
+    That is its generation: OUTPUT/MACHINE/manifest.json and OUTPUT/MACHINE/files/…
 
     The same input gives the same bytes, on any computer: compare two builds with `diff -r`.
 

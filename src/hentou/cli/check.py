@@ -17,11 +17,11 @@ from hentou.model.types import Collective
 
 
 def check(
-    directory: Annotated[Path, typer.Argument(help="The collective's repository.")] = Path(),
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The collective's repository.")] = Path(),
     rev: Annotated[str, typer.Option(help="A Git revision instead of the files as they are.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON.")] = False,
 ) -> None:
-    """Report everything that is wrong in a collective's files, all at once.
+    """Report everything wrong in a collective's files, at once.
 
     Each problem gives the file, line and column, the line itself with a caret, and one next action. Files that
     are right are also compiled, which finds what no file shows alone: pages that are missing, two features that

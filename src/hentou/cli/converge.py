@@ -32,10 +32,11 @@ def converge(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Bring this machine to what its repository says: stage, switch, check health, confirm; or undo.
+    """Bring this machine to what its repository says, or undo.
 
-    A generation whose health checks fail is undone and not tried again by itself (`--retry` does). Files edited
-    by hand hold the activation: see `hentou adopt` and `hentou overwrite`. With nothing to do, nothing is written.
+    It stages, switches, checks health and confirms. A generation whose health checks fail is undone and not
+    tried again by itself (`--retry` does). Files edited by hand hold the activation: see `hentou adopt` and
+    `hentou overwrite`. With nothing to do, nothing is written.
 
     Exit status: 0 active, or nothing to do; 1 an error; 3 undone; 4 held by hand edits; 5 quarantined.
 
@@ -58,6 +59,8 @@ def _compiled(repo: Path, rev: str, machine: str) -> tuple[Generation, str]:
     from hentou.effects.tree import GitTree, open_tree  # noqa: PLC0415
 
     name = machine or this_machine()
+    if not repo.is_dir():
+        raise HentouError(f"{repo} is missing: the collective was never pushed here", "push it, or give --repo PATH")
     tree = open_tree(repo, rev)
     compiler = compose.compiler(compose.load(tree))
     found = compiler.collective.machines.get(name)

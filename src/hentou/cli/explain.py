@@ -22,12 +22,14 @@ Reason = tuple[str, str, tuple[Pointer, ...]]
 
 
 def explain(
-    directory: Annotated[Path, typer.Argument(help="The collective's repository.")],
-    machine: Annotated[str, typer.Argument(help="A machine's name.")],
-    thing: Annotated[str, typer.Argument(help="A path, a unit, an account or a port (443/tcp) of that machine.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The collective's repository.")],
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="A machine's name.")],
+    thing: Annotated[
+        str, typer.Argument(metavar="THING", help="A path, a unit, an account or a port (443/tcp) of that machine.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Say which feature put a thing on a machine, and from which lines of the repository.
+    """Say which feature and which lines put a thing on a machine.
 
     Example: hentou explain examples/pilot kerminy-1 /etc/nftables.conf
     """
@@ -74,4 +76,3 @@ def _record(collective: Collective, reason: Reason) -> dict[str, object]:
     what, by, because = reason
     lines = [{"file": p.file, "line": collective.line(p), "keys": list(p.keys)} for p in dict.fromkeys(because)]
     return {"what": what, "by": by, "because": lines}
-

@@ -12,7 +12,7 @@ from hentou.cli.output import as_json, say
 
 
 def generations(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """List the generations kept on this machine, newest first, and what became of each.
+    """List the generations kept on this machine, newest first.
 
     Example: hentou generations
     """

@@ -16,10 +16,11 @@ def identity(
     machine: Annotated[str, typer.Option(help=f"This machine's name; by default from {MACHINE_FILE}.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Print the public halves of this machine's keys, making those it does not have yet.
+    """Print the public halves of this machine's keys.
 
-    An admin writes them to keys/MACHINE.yaml of the repository, with the certificate that answers the request.
-    The private halves stay in /var/lib/hentou/keys, readable by root only.
+    Keys that are not there yet are made. An admin writes them to keys/MACHINE.yaml of the repository, with the
+    certificate that answers the request. The private halves stay in /var/lib/hentou/keys, readable by root
+    only.
 
     Example: hentou identity --json
     """

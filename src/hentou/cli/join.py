@@ -14,13 +14,14 @@ from hentou.features.mesh import join_script
 
 
 def join(
-    directory: Annotated[Path, typer.Argument(help="The collective's repository.")],
-    machine: Annotated[str, typer.Argument(help="An external machine's name.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The collective's repository.")],
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="An external machine's name.")],
 ) -> None:
-    """Print the script with which an external machine (YunoHost, NethServer, Proxmox…) joins the mesh.
+    """Print the script by which an external machine joins the mesh.
 
-    Its administrator reads it, runs it as root, and sends back the public key that it prints, for
-    keys/MACHINE.yaml. Nothing else on that machine is touched, now or later.
+    That is a YunoHost, a NethServer, a Proxmox or anything that its owner administers alone. Its administrator
+    reads it, runs it as root, and sends back the public key that it prints, for keys/MACHINE.yaml. Nothing else
+    on that machine is touched, now or later.
 
     Example: hentou join examples/pilot yunohost > join.sh
     """

@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from hentou import compose
 from hentou.cli import output
+from hentou.effects.git import resolve
 from hentou.effects.tree import open_tree
 from hentou.lab import cleanup, host
 from hentou.lab.browse import PORT, open_proxy
 from hentou.lab.bundle import build_bundle, source_root
 from hentou.lab.deploy import Admin, deploy
-from hentou.lab.lab import CACHE, Lab, Status
-from hentou.lab.survey import Sight, survey
+from hentou.lab.lab import CACHE, Lab, Status, free
+from hentou.lab.survey import Sight, start_page, survey
 from hentou.model.types import Collective
 
 app = typer.Typer(
-    help="Boot a whole collective on this computer, break it without harm, take it down.",
+    help="Boot a whole collective on this computer, and break it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -40,6 +42,9 @@ CableName = Annotated[
 LOOK_PATIENCE = 30.0
 """Seconds that a URL has to open after the machines are active."""
 
+GLANCE = 8.0
+"""Seconds that a URL has to open when somebody looks later: a page that takes longer is not there."""
+
 
 @app.command()
 def up(
@@ -49,13 +54,15 @@ def up(
     mirror: Annotated[str | None, typer.Option(help="Debian archive to build the image from.")] = None,
     cache: Annotated[Path, typer.Option(help="Where images are kept between labs.")] = CACHE,
 ) -> None:
-    """Boot a collective: every machine, box, laptop and line; then open every URL from everywhere.
+    """Boot a collective, and open every URL from everywhere.
 
-    Needs root. The first time builds an image of Debian, which takes a minute or more.
+    Every machine, box, laptop and line is simulated. Needs root. The first time builds an image of Debian,
+    which takes a minute or more.
 
     Example: hentou lab up examples/pilot
     """
     host.check()
+    free(name)
     collective = compose.load(open_tree(directory))
     bundle = None if plain else build_bundle(source_root() / "build" / "bundle", progress=output.note)
     lab = Lab.up(
@@ -67,17 +74,17 @@ def up(
         mirror=mirror,
         progress=output.note,
     )
-    sights = () if plain else _look(lab)
+    sights = () if plain else _look(lab, LOOK_PATIENCE)
     _print(lab.status(), lab.repository, sights)
     _next(collective, name)
     if not all(sight.good for sight in sights):
         raise typer.Exit(1)
 
 
-def _look(lab: Lab) -> tuple[Sight, ...]:
+def _look(lab: Lab, patience: float) -> tuple[Sight, ...]:
     output.note("opening every URL from every place")
     authority = lab.repository / "keys" / "authority.pem"
-    return survey(lab, lab.collective, authority, LOOK_PATIENCE, output.note)
+    return survey(lab, lab.collective, authority, patience)
 
 
 def _print(status: Status, repository: Path, sights: tuple[Sight, ...] = ()) -> None:
@@ -89,15 +96,20 @@ def _print(status: Status, repository: Path, sights: tuple[Sight, ...] = ()) -> 
         power = "[green]on[/]" if machine.on else "[red]off[/]"
         table.add_row(machine.name, machine.site, power, machine.address, ", ".join(notes))
     output.out.print(table)
-    if sights:
-        seen = Table("url", "from", "")
-        for sight in sights:
-            colour = "green" if sight.good else "red"
-            seen.add_row(sight.look.url, sight.look.place, f"[{colour}]{sight.said}[/]")
-        output.out.print(seen)
+    _print_sights(sights)
     if status.cut:
         output.say(f"cut: {', '.join(status.cut)}")
     output.say(f"repository: {repository}")
+
+
+def _print_sights(sights: tuple[Sight, ...]) -> None:
+    if not sights:
+        return
+    table = Table(Column("url", no_wrap=True), "from", "")
+    for sight in sights:
+        said = Text(sight.said, "green" if sight.good else "red")
+        table.add_row(sight.look.url, sight.look.place, said)
+    output.out.print(table)
 
 
 def _next(collective: Collective, name: str) -> None:
@@ -105,9 +117,10 @@ def _next(collective: Collective, name: str) -> None:
     site = next((site.name for site in collective.sites.values() if site.lan), "SITE")
     chosen = "" if name == "lab" else f" --name {name}"
     output.say("Now try:")
-    for verb in (f"shell{chosen} {machine}", f"cut{chosen} {site}", f"browse{chosen}"):
-        output.say(f"  hentou lab {verb}")
-    output.say(f"and, to leave nothing behind:\n  hentou lab down{chosen}")
+    hentou = f"{output.program()} lab"
+    for verb in (f"browse{chosen}", f"cut{chosen} {site}", f"look{chosen}", f"shell{chosen} {machine}"):
+        output.say(f"  {hentou} {verb}")
+    output.say(f"and, to leave nothing behind:\n  {hentou} down{chosen}")
 
 
 @app.command()
@@ -130,8 +143,25 @@ def status(
 
 
 @app.command()
+def look(name: Name = "lab") -> None:
+    """Open every URL from everywhere: what people see now.
+
+    A table shows each URL with each place where it should open. The exit status is 0 when all of them open.
+
+    Example: hentou lab look
+    """
+    host.require_root()
+    sights = _look(Lab.attach(name), GLANCE)
+    _print_sights(sights)
+    if not all(sight.good for sight in sights):
+        raise typer.Exit(1)
+
+
+@app.command()
 def shell(node: NodeName, name: Name = "lab") -> None:
-    """Open a root shell on a machine, or the host's shell with a laptop's, a box's or the visitor's network.
+    """Open a root shell on a machine.
+
+    On a laptop, a box or the visitor it is this computer's shell with that node's network and names.
 
     Example: hentou lab shell kerminy-1
     """
@@ -156,12 +186,13 @@ def run(
 
 @app.command()
 def cut(cable: CableName, name: Name = "lab") -> None:
-    """Cut a cable: an uplink, all of a site's uplinks, a machine's or a laptop's.
+    """Cut a cable: one line, all lines of a site, or a plug.
 
     Example: hentou lab cut kerminy/adsl
     """
     host.require_root()
     Lab.attach(name).cut(cable)
+    output.note(f"{cable} is cut")
 
 
 @app.command()
@@ -172,6 +203,7 @@ def heal(cable: CableName, name: Name = "lab") -> None:
     """
     host.require_root()
     Lab.attach(name).heal(cable)
+    output.note(f"{cable} is whole")
 
 
 @app.command()
@@ -182,6 +214,7 @@ def crash(machine: MachineName, name: Name = "lab") -> None:
     """
     host.require_root()
     Lab.attach(name).machine(machine).crash()
+    output.note(f"{machine} is off")
 
 
 @app.command()
@@ -192,12 +225,15 @@ def start(machine: MachineName, name: Name = "lab") -> None:
     """
     host.require_root()
     Lab.attach(name).machine(machine).start()
+    output.note(f"{machine} is on")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def clock(
     machine: MachineName,
-    offset: Annotated[str, typer.Argument(help="Apart from the host's: +30d, -2h, or +0 for the same.")],
+    offset: Annotated[
+        str, typer.Argument(metavar="OFFSET", help="Apart from the host's: +30d, -2h, or +0 for the same.")
+    ],
     name: Name = "lab",
 ) -> None:
     """Set a machine's clock ahead or back. The first time, the machine reboots.
@@ -213,13 +249,15 @@ def clock(
 
 @app.command()
 def browse(
-    place: Annotated[str, typer.Argument(help="SITE/laptop or visitor; the first site's laptop by default.")] = "",
+    place: Annotated[
+        str, typer.Argument(metavar="PLACE", help="SITE/laptop or visitor; the first site's laptop by default.")
+    ] = "",
     name: Name = "lab",
     port: Annotated[int, typer.Option(help="The proxy's port on this computer's loopback.")] = PORT,
 ) -> None:
-    """Let a browser of this computer open the collective's URLs, as from a laptop or from the Internet.
+    """Let your browser stand at a laptop, or on the Internet.
 
-    Opens a SOCKS proxy, which lasts until the lab is taken down, and prints how to start a browser with it.
+    Opens a SOCKS proxy, which lasts until the lab is taken down, and writes scripts that start a browser with it.
 
     Example: hentou lab browse konkarlab/laptop
     """
@@ -227,12 +265,11 @@ def browse(
     lab = Lab.attach(name)
     laptops = [found.laptop.cable.name for found in lab.topology.places]
     proxy = open_proxy(lab, place or (laptops[0] if laptops else "visitor"), port)
-    url = next((f"https://{lab.collective.service_name(s)}/" for s in lab.collective.services), "")
-    output.say(f"A proxy whose connections leave from {proxy.place}: {proxy.address}")
-    output.say(f"The authority to trust: {proxy.authority}")
-    output.say("Start one of these as an ordinary user (certutil is in Debian's libnss3-tools):")
-    for line in (proxy.chromium(url), proxy.firefox(url), proxy.curl(url)):
-        output.say(f"  {line}")
+    url = start_page(lab.collective, proxy.place)
+    output.say(f"What you open now leaves from {proxy.place}. Start one of these, not as root:")
+    for script in proxy.write(lab.work / "browse", url):
+        output.say(f"  sh {script}")
+    output.say(f"  {proxy.curl(url)}")
 
 
 @app.command()
@@ -241,7 +278,7 @@ def push(
     machine: Annotated[list[str] | None, typer.Option(help="Only these machines; all by default.")] = None,
     name: Name = "lab",
 ) -> None:
-    """Commit what was edited in the lab's repository, push it to machines, and have them converge.
+    """Commit, push to the machines, and have them converge.
 
     The lab keeps a copy of the collective, whose place `hentou lab status` prints: edit there, then push.
 
@@ -251,18 +288,27 @@ def push(
     admin = Admin(Lab.attach(name))
     wanted = [admin.lab.machine(found) for found in machine] if machine else admin.managed()
     admin.load()  # problems are told before anything is committed
-    output.note(f"commit {admin.commit(message)[:12]}")
+    before = resolve(admin.repository, "HEAD")
+    commit = admin.commit(message)
+    output.note(f"commit {commit[:12]}" if commit != before else f"nothing new to commit after {commit[:12]}")
     admin.push(wanted)
     admin.converge(wanted, output.note)
 
 
 @app.command()
 def down(name: Name = "lab") -> None:
-    """Take a lab down: no process, mount, namespace, control group or file of it stays.
+    """Take a lab down; nothing of it stays.
 
-    It works also after `lab up` was killed, and when there is no such lab.
+    No process, mount, namespace, control group or file. It works also after `lab up` was killed, and when
+    there is no such lab.
 
     Example: hentou lab down
     """
     host.require_root()
+    was_up = name in cleanup.labs()
     cleanup.remove(name)
+    if was_up:
+        output.note(f"lab {name} is down")
+    else:
+        others = ", ".join(cleanup.labs())
+        output.note(f"no lab called {name} was up" + (f"; there is {others}" if others else ""))

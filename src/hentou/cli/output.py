@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +15,14 @@ from hentou.errors import HentouError, InvalidCollectiveError
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def program() -> str:
+    """What a person types to run hentou again as this time: `hentou`, or with its path and sudo."""
+    typed = Path(sys.argv[0])
+    if typed.name != "hentou" or str(typed.parent) in os.environ.get("PATH", "").split(":"):
+        return "hentou"
+    return f"sudo {typed}" if "SUDO_USER" in os.environ else str(typed)
 
 
 def report(error: HentouError) -> None:

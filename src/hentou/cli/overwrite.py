@@ -16,10 +16,10 @@ from hentou.generation.generation import Generation, Manifest
 
 
 def overwrite(
-    paths: Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="Files edited by hand.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Files edited by hand.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All files edited by hand.")] = False,
 ) -> None:
-    """Put back what the current generation has where somebody edited it by hand.
+    """Put back the generation's version of files edited by hand.
 
     The edited version is kept under /var/lib/hentou/overwritten. What read the file is restarted or reloaded,
     and health is checked, as in `hentou converge`. An adopted edit goes too when its path is given.

@@ -18,14 +18,14 @@ from hentou.model.types import Tree
 
 
 def plan(
-    directory: Annotated[Path, typer.Argument(help="The collective's repository.")],
-    machine: Annotated[str, typer.Argument(help="Only this machine.")] = "",
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The collective's repository.")],
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="Only this machine.")] = "",
     against: Annotated[
         str, typer.Option(help="A Git revision, or another directory, that machines are taken to follow now.")
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Print the steps that each machine would take to follow DIRECTORY, and the reason of each.
+    """Print the steps that each machine would take, and why.
 
     Compared with HEAD, in a Git repository; with a bare machine elsewhere. On the machine itself,
     `hentou converge --dry-run` prints the same steps with what it found there.
@@ -56,10 +56,12 @@ def _base(directory: Path, against: str) -> Tree | None:
         return open_tree(Path(against))
     if against:
         return open_tree(directory, against)
+    last = open_tree(directory, "HEAD")
     try:
-        return open_tree(directory, "HEAD")
+        last.files()
     except HentouError:
         return None
+    return last
 
 
 def _manifests(tree: Tree | None, machine: str) -> dict[str, Manifest]:

@@ -17,10 +17,10 @@ def recover(
         bool, typer.Option("--if-dead", help="Say nothing and leave it when the activation is alive.")
     ] = False,
 ) -> None:
-    """Undo an activation whose process died without a power cut: files, accounts and services come back.
+    """Undo an activation whose process died without a power cut.
 
-    `hentou-undo.timer` runs it every few seconds during an activation. After a power cut
-    `hentou-recover.service` has done the same before any service started.
+    Files, accounts and services come back. `hentou-undo.timer` runs it every few seconds during an activation.
+    After a power cut `hentou-recover.service` has done the same before any service started.
 
     Example: hentou recover
     """

@@ -46,7 +46,7 @@ def _walk(path: tuple[str, ...], command: object) -> Iterator[tuple[tuple[str, .
 
 
 def _command(path: tuple[str, ...], command: TyperCommand) -> Iterator[str]:
-    yield from (f"## hentou {' '.join(path)}", "", cleandoc(command.help or ""), "")
+    yield from (f"## hentou {' '.join(path)}", "", cleandoc(command.help or "").replace("\b\n", ""), "")
     records = [record for param in command.params if (record := _option(param))]
     if records:
         yield from ("| option or argument | meaning |", "| --- | --- |", *records, "")

@@ -15,9 +15,11 @@ from hentou.generation.generation import Generation
 
 
 def rollback(
-    generation: Annotated[str, typer.Argument(metavar="[ID]", help="The start of a generation's id.")] = "",
+    generation: Annotated[str, typer.Argument(metavar="ID", help="The start of a generation's id.")] = "",
 ) -> None:
-    """Go back to the generation before the current one, or to any that `hentou generations` lists.
+    """Go back to the generation before, or to one before that.
+
+    `hentou generations` lists them.
 
     The same care as in `hentou converge`: health is checked, and a failure is undone. The generation left is
     quarantined: `hentou converge` waits for a newer commit, and `hentou converge --retry` returns to it.

@@ -12,9 +12,13 @@ from hentou.model.schema import schema as json_schema
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="collective, roster, site, person or keys; all of them by default.")] = "",
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="collective, roster, site, person or keys; all of them by default.")
+    ] = "",
 ) -> None:
-    """Print the JSON Schema of a collective's files, settings of features and recipes included.
+    """Print the JSON Schema of a collective's files, for editors.
+
+    Settings of features and recipes are included.
 
     An editor that knows YAML schemas (with the YAML language server: Code, Neovim, Emacs, Kate…) then
     completes keys, explains them and marks mistakes while you type. Name the schema on a file's first line:

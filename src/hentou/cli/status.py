@@ -14,7 +14,9 @@ from hentou.generation.plan import plan
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
-    """Show the current generation, since when, what failed last and why, hand edits, and units that are down.
+    """Show what this machine runs, since when, and what is wrong.
+
+    That is: what failed last and why, hand edits, and units that are down.
 
     Example: hentou status
     """

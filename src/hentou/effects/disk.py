@@ -18,6 +18,9 @@ from pathlib import Path, PurePosixPath
 from hentou.effects.calls import Calls, Stat
 from hentou.errors import HentouError
 
+_LONGEST_NAME = 240
+"""Bytes; Linux takes 255, and the name of a new version is longer by a few."""
+
 
 class DiskError(HentouError):
     """The disk refused: full, read-only, or something else stands in the way."""
@@ -207,8 +210,10 @@ def parent(path: str) -> str:
 
 def temporary(path: str) -> str:
     """The name beside `path` under which a new version is prepared: hidden, and of no known suffix."""
-    place = PurePosixPath(path)
-    return str(place.parent / f".{place.name}.hentou")
+    folder, _, name = path.rpartition("/")
+    if len(name.encode()) > _LONGEST_NAME:
+        name = sha256(name.encode()).hexdigest()
+    return f"{folder}/.{name}.hentou"
 
 
 @contextmanager

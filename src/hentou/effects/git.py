@@ -57,6 +57,8 @@ def resolve(repository: Path, rev: str) -> str:
             return found.stdout.strip()
         said = found.stderr.strip()
     # What git refuses to read at all, such as a repository of another account, it says on standard error.
+    if "not a git repository" in said:
+        raise HentouError(f"{repository} is not a Git repository", "make it one: `git init`, then commit")
     why = f": {said.splitlines()[0]}" if said else ""
     raise HentouError(f"{repository} has no revision {rev!r}{why}", "`git log --oneline --all` lists them")
 

@@ -46,7 +46,7 @@ def run(
     """Run a program to its end and return what it printed.
 
     `timeout` is in seconds; a program that takes longer is killed and reported with status 124, as by
-    timeout(1). A program that is not installed is reported with status 127.
+    timeout(1). A program that is not installed is reported with status 127, one that may not be run with 126.
     """
     argv = tuple(str(word) for word in command)
     data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -61,6 +61,8 @@ def run(
         result = Result(argv, 124, out, f"{err}\ntook longer than {timeout} s".strip())
     except FileNotFoundError:
         result = Result(argv, 127, "", f"{argv[0]}: not installed")
+    except OSError as refused:
+        result = Result(argv, 126, "", f"{argv[0]}: {refused.strerror}")
     if check and result.status:
         raise CommandError(result)
     return result

@@ -59,6 +59,9 @@ class System:
         with _nothing_starts(disk):
             if _apt("install", *packages).status == 0:
                 return
+            # A power cut may have stopped dpkg half-way, which then does nothing until it has ended that.
+            configure = ["dpkg", "--force-confdef", "--force-confold", "--configure", "--pending"]
+            run(configure, check=False, timeout=INSTALL_TIMEOUT, env=_unattended())
             _apt("update")
             result = _apt("install", *packages)
         if result.status:
@@ -150,8 +153,11 @@ def _apt(verb: str, *packages: str) -> Result:
     # A file of the generation may stand where a package brings its own: ours stays, and nobody is asked.
     options += ["--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold"]
     options += ["--option=DPkg::Lock::Timeout=60", "--option=Acquire::http::Timeout=10"]
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HENTOU_INSTALLS": "1"}
-    return run(["apt-get", verb, *options, "--", *packages], check=False, timeout=INSTALL_TIMEOUT, env=env)
+    return run(["apt-get", verb, *options, "--", *packages], check=False, timeout=INSTALL_TIMEOUT, env=_unattended())
+
+
+def _unattended() -> Mapping[str, str]:
+    return {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HENTOU_INSTALLS": "1"}
 
 
 @contextmanager

@@ -190,7 +190,7 @@ class GitTree:
 
     @cached_property
     def _found(self) -> tuple[dict[str, _Blob], tuple[tuple[str, str], ...]]:
-        command = ["git", "-C", self.repository, "ls-tree", "-rzl", "--full-tree", self._tree_id]
+        command: list[str | Path] = ["git", "-C", self.repository, "ls-tree", "-rzl", "--full-tree", self._tree_id]
         listing = run(command, env=clean_environment()).stdout
         _too_many(listing.count("\0"))
         blobs: dict[str, _Blob] = {}

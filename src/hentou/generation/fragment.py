@@ -8,6 +8,9 @@ from hashlib import sha256
 
 from hentou.model.types import Pointer
 
+LARGEST_FILE = 64 * 2**20
+"""Bytes of one file: generations are held in memory, on machines that have little, and kept several at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class File:

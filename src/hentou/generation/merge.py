@@ -28,6 +28,7 @@ def merge(collective: Collective, machine: Machine, fragments: Sequence[Fragment
     links = merger.unique("file", fragments, lambda f: f.symlinks, lambda item: item.path)
     links += [wanted for wanted in wants if wanted[1].path not in {link.path for _, link in links}]
     merger.disjoint(files, links)
+    merger.paths([*directories, *files, *links])
     merger.ports(ports)
     if merger.problems:
         raise InvalidCollectiveError(tuple(merger.problems))
@@ -129,6 +130,14 @@ class _Merger:
             if link.path in paths:
                 self.clash("file", link.path, paths[link.path], by, link.because)
 
+    def paths(self, things: Iterable[tuple[str, Directory | File | Symlink]]) -> None:
+        """Refuse paths that lead elsewhere than they say: whoever writes them is root."""
+        for by, thing in things:
+            parts = thing.path.split("/")
+            if parts[0] or not parts[1:] or {"", ".", ".."} & set(parts[1:]) or not _printed(thing.path):
+                pointer = thing.because[0] if thing.because else self.collective.pointer(self.machine)
+                self.note(pointer, f"{by} wants {thing.path!r} on {self.machine.name}: no path", "correct the name")
+
     def ports(self, ports: Iterable[Port]) -> None:
         """Refuse two offers that listen on one port."""
         found: dict[tuple[str, int], Port] = {}
@@ -140,14 +149,15 @@ class _Merger:
     def clash(self, what: str, value: str, one: str, other: str, because: tuple[Pointer, ...]) -> None:
         """Note that two fragments claim the same thing, on the line of the second's reason."""
         pointer = because[0] if because else self.collective.pointer(self.machine)
+        message = f"{what} {value} on {self.machine.name} is claimed by {one} and by {other}"
+        self.note(pointer, message, "rename one of the two, or move it to another machine")
+
+    def note(self, pointer: Pointer, message: str, hint: str) -> None:
+        """Add a problem on the line that a pointer leads to."""
         line, column = self.collective.positions.get(pointer, (0, 0))
-        self.problems.append(
-            Problem(
-                pointer.file,
-                line,
-                column,
-                f"{what} {value} on {self.machine.name} is claimed by {one} and by {other}",
-                "rename one of the two, or move it to another machine",
-                self.collective.source(pointer) if line else "",
-            )
-        )
+        source = self.collective.source(pointer) if line else ""
+        self.problems.append(Problem(pointer.file, line, column, message, hint, source))
+
+
+def _printed(path: str) -> bool:
+    return not any(ord(letter) < 32 or letter == "\x7f" for letter in path)

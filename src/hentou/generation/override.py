@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hentou.errors import InvalidCollectiveError, Problem
-from hentou.generation.fragment import File, Fragment
+from hentou.generation.fragment import LARGEST_FILE, File, Fragment
 from hentou.model.types import Pointer, Tree
 
 FOLDER = "overrides/"
@@ -28,7 +28,7 @@ def override(tree: Tree, files: Sequence[str], fragments: Sequence[Fragment]) ->
 
     InvalidCollectiveError for an override of a file that nothing writes: it would never leave the machine by itself.
     """
-    contents = {_place(file): (file, tree.read(file)) for file in files}
+    contents = {_place(file): (file, tree.read(file, LARGEST_FILE)) for file in files}
     written = {file.path for fragment in fragments for file in fragment.files}
     problems = tuple(
         Problem(file, 0, 0, f"nothing writes {path} on this machine", "remove this override, or correct its path")

@@ -35,10 +35,11 @@ class _Planner:
         """Every step; what left stops while its configuration is still there, the rest starts last."""
         yield from self.packages()
         yield from self.accounts()
+        yield from self.clearings
         yield from self.directories()
         yield from self.stops()
         yield from self.writes
-        yield from self.removals
+        yield from (step for step in self.removals if step not in self.clearings)
         yield from self.issues
         yield from self.daemon_reload()
         yield from self.restarts()
@@ -125,6 +126,22 @@ class _Planner:
             if item.path not in staying and item.path in self.facts.paths
         ]
         return tuple(steps)
+
+    @cached_property
+    def clearings(self) -> tuple[Step, ...]:
+        """Removals that others wait for: a file where a folder comes, and what is in a folder that becomes a file."""
+        if not self.removals:
+            return ()
+        folders = {item.path for item in self.new.directories}
+        folders |= {folder for path in (*self.new.by_path, *folders) for folder in _folders_of(path)}
+        files = self.new.by_path
+
+        def in_the_way(step: Step) -> bool:
+            if step.kind is StepKind.REMOVE and step.target in folders:
+                return True
+            return step.target in files or any(folder in files for folder in _folders_of(step.target))
+
+        return tuple(step for step in self.removals if in_the_way(step))
 
     @cached_property
     def issues(self) -> tuple[Step, ...]:
@@ -232,6 +249,12 @@ class _Planner:
             adopted = self.facts.adopted.get(entry.path)
             late = adopted is not None and adopted.edited == fact.digest
             yield Held(entry.path, entry.by, _why_held(late, gone=after is None))
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folders that hold a path, without the root."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _why_held(adopted: bool, *, gone: bool) -> str:

@@ -31,20 +31,31 @@ class Proxy:
         """As browsers and curl(1) are told it."""
         return f"socks5h://127.0.0.1:{self.port}"
 
+    def write(self, folder: Path, url: str) -> tuple[Path, ...]:
+        """Write the scripts that start browsers into a folder, for anybody to run; their paths."""
+        folder.mkdir(exist_ok=True)
+        scripts = {folder / "chromium": self.chromium(url), folder / "firefox": self.firefox(url)}
+        for path, text in scripts.items():
+            path.write_text(text)
+            path.chmod(0o755)
+        return tuple(scripts)
+
     def curl(self, url: str) -> str:
         """The command line that opens one URL."""
         return f"curl --proxy {self.address} --cacert {self.authority} {url}"
 
     def chromium(self, url: str) -> str:
-        """The command line of a Chromium that trusts the lab's authority, with a profile of its own."""
+        """A shell script that starts Chromium with a profile of its own, at `url` or what it is given."""
         database = "sql:$p/.pki/nssdb"
-        return (
-            f"p=$(mktemp -d) && mkdir -p $p/.pki/nssdb && {_trust(database, self.authority)} && "
-            f"HOME=$p chromium --proxy-server=socks5://127.0.0.1:{self.port} {url}"
+        return _script(
+            ("chromium",),
+            url,
+            f"mkdir -p $p/.pki/nssdb && {_trust(database, self.authority)}",
+            f'HOME=$p "$browser" --no-first-run --proxy-server=socks5://127.0.0.1:{self.port} "$@"',
         )
 
     def firefox(self, url: str) -> str:
-        """The command line of a Firefox that trusts the lab's authority, with a profile of its own."""
+        """A shell script that starts Firefox with a profile of its own, at `url` or what it is given."""
         settings = (
             ("proxy.type", "1"),
             ("proxy.socks", '"127.0.0.1"'),
@@ -52,14 +63,36 @@ class Proxy:
             ("proxy.socks_remote_dns", "true"),
         )
         lines = "".join(f'user_pref("network.{key}", {value});\\n' for key, value in settings)
-        return (
-            f"p=$(mktemp -d) && {_trust('sql:$p', self.authority)} && "
-            f"printf '{lines}' >$p/user.js && firefox --no-remote --profile $p {url}"
+        return _script(
+            ("firefox", "firefox-esr"),
+            url,
+            f"{_trust('sql:$p', self.authority)} && printf '{lines}' >$p/user.js",
+            'HOME=$p "$browser" --no-remote --profile $p "$@"',
         )
 
 
+_SCRIPT = """\
+#!/bin/sh
+# A browser that stands elsewhere and trusts the lab's authority. Its profile goes when it is closed.
+set -eu
+missing() {{ echo "$1 is not installed" >&2; echo "  → apt-get install $2" >&2; exit 1; }}
+command -v certutil >/dev/null || missing certutil libnss3-tools
+browser=$(command -v {names}) || missing {name} {package}
+[ $# -gt 0 ] || set -- {url}
+p=$(mktemp -d)
+trap 'rm -rf "$p"' EXIT
+{prepare}
+{start}
+"""
+
+
+def _script(names: tuple[str, ...], url: str, prepare: str, start: str) -> str:
+    """`names` are those that Debian gives the program, the last one its package too."""
+    known = " || command -v ".join(names)
+    return _SCRIPT.format(names=known, name=names[0], package=names[-1], url=url, prepare=prepare, start=start)
+
+
 def _trust(database: str, authority: Path) -> str:
-    """certutil(1) is in Debian's libnss3-tools."""
     add = f"certutil -d {database} -A -n hentou-lab -t C,, -i {authority}"
     return f"certutil -d {database} -N --empty-password && {add}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hentou.errors import HentouError
 from hentou.lab import requirements
 
-ELSEWHERE = "without it, `hentou check`, `build`, `plan`, `explain` and `make test` without labs still work"
+ELSEWHERE = "without it, `hentou check`, `build`, `plan`, `explain` and `make test-fast` still work"
 
 
 def check() -> None:

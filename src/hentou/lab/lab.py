@@ -16,7 +16,6 @@ not is `MachineFailed`; what the lab itself could not do is `LabError` or anothe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from hentou.effects import clock, git, locks
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
 from hentou.lab import cleanup, host, image
-from hentou.lab.cleanup import WORK
+from hentou.lab.cleanup import RECORD, WORK, check_name
 from hentou.lab.external import furnish
 from hentou.lab.image import CACHE, Progress
 from hentou.lab.machine import Machine
@@ -42,10 +41,6 @@ from hentou.model.types import Collective, Tree
 
 __all__ = ["CACHE", "WORK", "Lab", "LabError", "Machine", "MachineFailed", "Node"]
 
-NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,14}")
-"""Names of labs: short, since kernel names hold them, and without a dot, which ends them there."""
-
-_RECORD = "lab.json"
 T = TypeVar("T")
 
 
@@ -120,18 +115,17 @@ class Lab:
         `bundle` is the directory of hentou's bundle; without it the machines are plain Debian. A lab that
         cannot boot is taken down again; one whose `deploy` fails stays, so that one can look inside.
         """
-        _check_name(name)
         host.check()
+        check_name(name)
         with locks.exclusive(home / name, cleanup.busy(name)):
-            if (home / name / _RECORD).exists():
-                raise HentouError(f"lab {name} is up already", f"take it down first: hentou lab down --name {name}")
+            free(name, home)
             cleanup.sweep(name, home)
         with locks.exclusive(home / name, cleanup.busy(name)):
             try:
                 base = image.base_image(cache, mirror, progress)
                 layer = image.bundle_layer(base, bundle, cache, progress) if bundle else None
                 record = _Record(topology=topology(collective), base=base, layer=layer)
-                (home / name / _RECORD).write_text(record.model_dump_json())
+                (home / name / RECORD).write_text(record.model_dump_json())
                 lab = cls(name, record, home)
                 lab._boot(collective.tree, progress)
             except BaseException:
@@ -163,13 +157,15 @@ class Lab:
     @classmethod
     def attach(cls, name: str = "lab", home: Path = WORK) -> Lab:
         """A lab that is up, found by its name."""
-        _check_name(name)
+        check_name(name)
         try:
-            record = _Record.model_validate_json((home / name / _RECORD).read_bytes())
+            record = _Record.model_validate_json((home / name / RECORD).read_bytes())
         except FileNotFoundError:
-            raise HentouError(f"no lab {name} is up", f"hentou lab up DIR --name {name}") from None
+            raise _missing(name, cleanup.labs(home)) from None
         except ValueError as error:
-            raise HentouError(f"the record of lab {name} is broken: {error}", "hentou lab down") from error
+            raise HentouError(
+                f"the record of lab {name} is broken: {error}", f"hentou lab down --name {name}"
+            ) from error
         return cls(name, record, home)
 
     def down(self) -> None:
@@ -225,7 +221,9 @@ class Lab:
         """Any node as people name it: `kerminy-1`, `kerminy/laptop`, `kerminy/adsl`, `visitor`."""
         hosts = {VISITOR: VISITOR} | {box.line.name: box.node for box in self.topology.boxes}
         hosts |= {place.laptop.cable.name: place.laptop.node for place in self.topology.places}
-        return self._node(name, hosts[name]) if name in hosts else self.machine(name)
+        nodes: dict[str, Machine | HostNode] = {**self._machines}
+        nodes |= {host: self._node(host, node) for host, node in hosts.items()}
+        return _one(nodes, name, "node")
 
     def _node(self, name: str, node: str) -> HostNode:
         return HostNode(self.name, name, self.network.namespace(node), self.network.directory(node))
@@ -269,9 +267,17 @@ class Capture:
     data: bytes = b""
 
 
-def _check_name(name: str) -> None:
-    if not NAME.fullmatch(name):
-        raise HentouError(f"{name!r} cannot be a lab's name", "1 to 15 lower-case letters, digits and hyphens")
+def free(name: str, home: Path = WORK) -> None:
+    """HentouError unless a lab of this name could be brought up."""
+    check_name(name)
+    if (home / name / RECORD).exists():
+        raise HentouError(f"lab {name} is up already", f"take it down first: hentou lab down --name {name}")
+
+
+def _missing(name: str, others: list[str]) -> HentouError:
+    if others:
+        return HentouError(f"no lab called {name} is up", f"name one that is: --name {' or '.join(others)}")
+    return HentouError("no lab is up", "boot one: hentou lab up DIR (or, in a checkout of hentou: make lab)")
 
 
 def _one(found: Mapping[str, T], name: str, what: str) -> T:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from hentou.effects import clock, containers, mounts, namespaces, process
+from hentou.errors import HentouError
 from hentou.lab.network import MARK, Network
 from hentou.lab.node import PATH, LabError, MachineFailed, MachineNode
 from hentou.lab.topology import Computer
@@ -27,9 +29,12 @@ _CLOCK_ENVIRONMENT = (
     "FAKETIME_CACHE_DURATION=1",
     "FAKETIME_DONT_FAKE_MONOTONIC=1",
 )
+_OFFSET = re.compile(r"[+-]\d+(\.\d+)?[mhdy]?")
+"""What libfaketime reads as apart from now. With anything else every program of the machine would end."""
+
 _TOOLS = "/etc/hentou-lab/bin"
 _TRUE_TIME = "[Service]\nUnsetEnvironment=LD_PRELOAD\n"
-"""systemd's own programs wait for ever under libfaketime, so they keep the host's time."""
+"""systemd's own programs and HAProxy, which judges no certificate, never get ready under libfaketime."""
 
 _UNITS = "/etc/systemd/system"
 _NAME = "hentou-lab-clock.conf"
@@ -137,6 +142,8 @@ class Machine(MachineNode):
         keep the host's: timers do not elapse by this, so start what they would start, and the journal
         does not show it. An offset of `+0` is the host's time again.
         """
+        if not _OFFSET.fullmatch(offset):
+            raise HentouError(f"{offset!r} is not how far a clock is off", "write it like +30d, -2h, +90m or +0")
         self.copy_in(f"{offset}\n".encode(), _CLOCK)
         if self.extra:
             clock.sleep(1.1)  # libfaketime reads its file again after a second
@@ -149,7 +156,7 @@ class Machine(MachineNode):
     def _preload(self) -> None:
         environment = " ".join(shlex.quote(word) for word in _CLOCK_ENVIRONMENT)
         self.copy_in(f"[Service]\nEnvironment={environment}\n".encode(), f"{_UNITS}/service.d/{_NAME}")
-        for unit in ("systemd-", "dbus", "user@"):
+        for unit in ("systemd-", "dbus", "user@", "haproxy"):
             self.copy_in(_TRUE_TIME.encode(), f"{_UNITS}/{unit}.service.d/{_NAME}")
         for tool in ("systemctl", "systemd-run", "journalctl"):
             script = f'#!/bin/sh\nexec env -u LD_PRELOAD /usr/bin/{tool} "$@"\n'

@@ -1,16 +1,19 @@
-"""Look at a running collective as its people do: open every URL from everywhere it should open."""
+"""Look at a running collective: ask every machine how it is, open every URL from everywhere it should open."""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from hentou.lab.lab import Lab, MachineFailed
+from hentou.lab.lab import Lab, Machine, MachineFailed
 from hentou.model.types import Audience, Collective
 
 VISITOR = "visitor"
+_FROM_CURL = re.compile(r"^curl: \(\d+\) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,38 @@ class Sight:
     look: Look
     good: bool
     said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one machine is, by its own word: whether nothing needs a person, and in words."""
+
+    machine: str
+    good: bool
+    said: str
+
+
+def health(lab: Lab) -> tuple[Health, ...]:
+    """What `hentou status` says on every machine, side by side."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return tuple(pool.map(_health, lab.machines()))
+
+
+def _health(machine: Machine) -> Health:
+    if not machine.on:
+        return Health(machine.name, False, "off")
+    if machine.spec.external is not None:
+        return Health(machine.name, True, "on; somebody else's")
+    try:
+        found = json.loads(machine.succeed("hentou status --json 2>/dev/null"))
+    except (MachineFailed, ValueError):
+        return Health(machine.name, False, "on; without a generation")
+    down = ", ".join(found["units_down"])
+    wrong = [f"down: {down}"] if down else []
+    wrong += [f"edited by hand: {item['path']}" for item in found["held"]]
+    wrong += ["an activation is pending"] if found["pending"] else []
+    generation = f"generation {(found['current'] or 'none')[:12]}"
+    return Health(machine.name, bool(found["well"]), "; ".join((generation, *(wrong or ["all is well"]))))
 
 
 def looks(collective: Collective) -> tuple[Look, ...]:
@@ -57,6 +92,15 @@ def _places(collective: Collective, site: str, audience: Audience) -> Iterator[s
         yield VISITOR
 
 
+def start_page(collective: Collective, place: str) -> str:
+    """The page to open first from a place (`kerminy/laptop`, `visitor`): its site's own; empty without any."""
+    site = place.partition("/")[0]
+    seen = [look.url for look in looks(collective) if look.place == site and not look.external]
+    home = collective.site_domain(site) if site in collective.sites else ""
+    own = [url for url in seen if home and url.endswith(f"{home}/")]
+    return min(own or seen, key=len, default="")
+
+
 def survey(
     lab: Lab,
     collective: Collective,
@@ -77,8 +121,10 @@ def survey(
         try:
             said = node.wait_until_succeeds(f"{command} --write-out '%{{http_code}} in %{{time_total}} s'", patience)
         except MachineFailed as failure:
-            lines = failure.output.strip().splitlines()
-            return Sight(look, False, lines[-1] if lines else f"did not open within {patience:g} s")
+            complaints = [line for line in failure.output.splitlines() if line.startswith("curl:")]
+            return Sight(
+                look, False, _FROM_CURL.sub("", complaints[-1]) if complaints else f"did not open within {patience:g} s"
+            )
         progress(f"{look.url} opens from {look.place}")
         return Sight(look, True, said.strip())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from hentou.errors import Problem
 from hentou.model.draft import COLLECTIVE, ROSTER, Draft, stem
@@ -18,37 +18,24 @@ def _unknown(document: Document, path: Path, kind: str, name: str, *, known: Col
 def referents(draft: Draft) -> Iterator[Problem]:
     """Contacts of a site without a file of their own."""
     for name, site in draft.sites.items():
-        document = draft.site_documents[name]
-        for index, person in enumerate(site.referents):
-            if person not in draft.people_names:
-                path = ("referents", str(index))
-                yield _unknown(
-                    document,
-                    path,
-                    "person",
-                    person,
-                    known=draft.people_names,
-                    make=f"write people/{person}.yaml",
-                )
+        yield from _unknown_people(draft, draft.site_documents[name], ("referents",), site.referents)
 
 
 def members(draft: Draft) -> Iterator[Problem]:
     """Members of groups without a file of their own."""
     if draft.spec is None:
         return
-    document = draft.documents[COLLECTIVE]
     for name, group in draft.spec.groups.items():
-        for index, person in enumerate(group.members):
-            if person not in draft.people_names:
-                path = ("groups", name, "members", str(index))
-                yield _unknown(
-                    document,
-                    path,
-                    "person",
-                    person,
-                    known=draft.people_names,
-                    make=f"write people/{person}.yaml",
-                )
+        yield from _unknown_people(draft, draft.documents[COLLECTIVE], ("groups", name, "members"), group.members)
+
+
+def _unknown_people(draft: Draft, document: Document, path: Path, people: Iterable[str]) -> Iterator[Problem]:
+    """People of a list who have no file of their own."""
+    known = draft.people_names
+    for index, person in enumerate(people):
+        if person not in known:
+            make = f"write people/{person}.yaml"
+            yield _unknown(document, (*path, str(index)), "person", person, known=known, make=make)
 
 
 def roster_people(draft: Draft) -> Iterator[Problem]:

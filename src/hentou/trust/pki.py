@@ -8,19 +8,29 @@ that a machine issues to itself. A stolen machine can thus speak for its own sit
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hentou.errors import HentouError
 
 AUTHORITY_DAYS = 3650
 ISSUER_DAYS = 1095
+_AGAIN = "make a new one with `hentou identity`"
 LEAF_DAYS = 45
 """Public certificates come down to 45 days by 2028; ours live no longer, so that renewal is never a surprise."""
+
+_NO_ADDRESSES = tuple(x509.IPAddress(ip_network(everything)) for everything in ("0.0.0.0/0", "::/0"))
+"""A constraint on names says nothing of addresses (RFC 5280, 4.2.1.10): those are forbidden apart."""
 
 _SKEW = timedelta(hours=1)
 """Backdating, since a small server's clock may be late until it has reached a time server."""
@@ -52,29 +62,33 @@ def sign_issuer(
     """A machine's issuing authority, PEM, able to speak for its site's domain and names below it only."""
     wanted = x509.load_pem_x509_csr(request_pem)
     if not wanted.is_signature_valid:
-        raise HentouError(
-            "the machine's request is not signed by the key it names", "make a new one with `hentou identity`"
-        )
-    public = wanted.public_key()
+        raise HentouError("the machine's request is not signed by the key it names", _AGAIN)
+    public, machine = wanted.public_key(), _common_name(wanted)
+    if not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
+        raise HentouError(f"the key of {machine}'s request is not on the curve P-256", _AGAIN)
     authority = x509.load_pem_x509_certificate(authority_pem)
     key = _load_key(authority_key_pem)
-    common = wanted.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
-    limits = x509.NameConstraints(
-        permitted_subtrees=[x509.DNSName(site_domain)],
-        excluded_subtrees=None,
-    )
+    limits = x509.NameConstraints([x509.DNSName(site_domain)], _NO_ADDRESSES)
     builder = (
         _dated(now, ISSUER_DAYS)
-        .subject_name(_name(f"{common if isinstance(common, str) else ''} issuer"))
+        .subject_name(_name(f"{machine} issuer"))
         .issuer_name(authority.subject)
         .public_key(public)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_authority_usage(), critical=True)
         .add_extension(limits, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
     return _sign(builder, key)
+
+
+def _common_name(request: x509.CertificateSigningRequest) -> str:
+    found = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if len(found) != 1 or not isinstance(name := found[0].value, str):
+        raise HentouError("the request does not say which machine it is of", _AGAIN)
+    return name
 
 
 def issue_leaf(
@@ -99,7 +113,7 @@ def issue_leaf(
 
 
 def needs_renewal(chain_pem: bytes, names: tuple[str, ...], issuer_pem: bytes | None, now: datetime) -> str | None:
-    """Why a leaf must be issued again: other names, another issuer, half of its life gone; None when it is good."""
+    """Why a leaf must be issued again: other names, another issuer, a time that is not now; None when it is good."""
     try:
         leaf = x509.load_pem_x509_certificates(chain_pem)[0]
         present = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -109,6 +123,9 @@ def needs_renewal(chain_pem: bytes, names: tuple[str, ...], issuer_pem: bytes | 
         return "for other names"
     if issuer_pem is not None and not _issued_by(leaf, issuer_pem):
         return "from another issuer"
+    # Issued while the clock was ahead: browsers with a better clock refuse it, and its half-life is far.
+    if now.astimezone(UTC) < leaf.not_valid_before_utc:
+        return "not valid yet"
     half = leaf.not_valid_before_utc + (leaf.not_valid_after_utc - leaf.not_valid_before_utc) / 2
     return "half of its life is gone" if now.astimezone(UTC) >= half else None
 

@@ -121,6 +121,7 @@ def _haproxy(view: View[Settings]) -> Iterator[File]:
             lan=" ".join(("127.0.0.0/8", "::1", *((str(lan.subnet),) if lan else ()))),
             mesh=f"{collective.mesh_prefix}::/64",
             gateways=[str(collective.mesh_address(m)) for m in collective.gateways],
+            externals=[str(collective.mesh_address(m)) for m in collective.machines.values() if m.external],
             relayed=RELAYED,
             visited=VISITED,
             maps=_MAPS,

@@ -89,7 +89,7 @@ def render(view: View[Settings]) -> Fragment | None:
             ),
             File(
                 "/etc/systemd/system/wg-quick@hentou.service.d/hentou.conf",
-                fill(__package__, "wg-quick.service.conf"),
+                fill(__package__, "wg-quick.service.conf", address=collective.mesh_address(machine)),
                 because=own,
             ),
             *(File(f"/etc/systemd/system/{name}", text, because=own) for name, text in pulses),

@@ -9,6 +9,7 @@ from typing import Any
 
 from hentou.errors import InvalidCollectiveError, Problem
 from hentou.generation.contract import ServiceView
+from hentou.generation.fragment import LARGEST_FILE
 from hentou.generation.offer import Offers
 from hentou.generation.shared import once
 from hentou.generation.template import fill, raw
@@ -66,7 +67,7 @@ def tree(view: ServiceView[Any], folder: str, title: str) -> Iterator[Page]:
     whole = configured or any(path.startswith("content/") for path in inner.values())
     for path, relative in inner.items():
         where = relative if whole else f"content/{relative}"
-        yield Page(where, view.collective.tree.read(path), path, (Pointer(path),))
+        yield Page(where, view.collective.tree.read(path, LARGEST_FILE), path, (Pointer(path),))
     if not configured:
         yield Page("hugo.toml", _configuration(view, title))
     if not any(path.startswith(("layouts/", "themes/")) for path in inner.values()):
