@@ -29,8 +29,9 @@ def unknown_machine(collective: Collective, name: str) -> HentouError:
     """The error for a machine that is not there, or that this collective does not administer."""
     if name in collective.machines:
         return HentouError(f"{name} is external: in mesh and names, never administered", "name another machine")
-    near = get_close_matches(name, [m.name for m in collective.managed], 1)
+    known = [m.name for m in collective.managed]
+    near = get_close_matches(name, known, 1)
     return HentouError(
         f"no machine is called {name!r} in {collective.spec.name}",
-        f"did you mean {near[0]}?" if near else "hentou check lists what there is",
+        f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}",
     )

@@ -105,3 +105,19 @@ def test_a_unit_that_systemd_restarts_again_and_again_is_no_success(tmp_path: Pa
     manifest = generation(file("/etc/x", "x"), units=(Unit("loop.service"),)).manifest
     failed = wait(host_at(tmp_path, Looping()), manifest, connected=False, started=False)
     assert failed == ("loop.service keeps crashing (last words of loop.service)",)
+
+
+def test_crashing_late_does_not_start_the_time_again(tmp_path: Path) -> None:
+    class Late(FakeSystem):
+        asked = 0
+
+        def units(self, names):  # type: ignore[no-untyped-def]
+            self.asked += 1
+            return {name: unit_state("active" if self.asked == 50 else "failed") for name in names}
+
+    host = host_at(tmp_path, Late())
+    manifest = generation(checks=(Check("late", CheckKind.UNIT, "a.service"),)).manifest
+    assert wait(host, manifest, connected=False, started=True) == (
+        "late: a.service is failed (last words of a.service)",
+    )
+    assert 30 <= host.monotonic() <= 31

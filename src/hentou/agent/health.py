@@ -32,14 +32,17 @@ def wait(host: Host, manifest: Manifest, *, connected: bool, started: bool) -> t
     cut off before is not blamed for it. `started` asks for a second round after units had time to crash.
     """
     deadline = host.monotonic() + manifest.health_timeout
-    while failed := _round(host, manifest, connected):
-        if host.monotonic() >= deadline:
-            return tuple(failed)
-        host.sleep(INTERVAL)
-    if started:
-        host.sleep(SETTLE)
-        return wait(host, manifest, connected=connected, started=False)
-    return ()
+    settled = not started
+    while True:
+        if failed := _round(host, manifest, connected):
+            if host.monotonic() >= deadline:
+                return tuple(failed)
+            host.sleep(INTERVAL)
+        elif settled:
+            return ()
+        else:
+            settled = True
+            host.sleep(SETTLE)
 
 
 def _round(host: Host, manifest: Manifest, connected: bool) -> list[str]:

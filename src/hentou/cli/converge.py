@@ -18,7 +18,7 @@ from hentou.generation.step import Plan
 
 
 def converge(
-    repo: Annotated[Path, typer.Option(help="The repository to follow.")] = Path(REPOSITORY),
+    repo: Annotated[Path, typer.Option(readable=False, help="The repository to follow.")] = Path(REPOSITORY),
     rev: Annotated[str, typer.Option(help="The Git revision to follow; empty for a directory as it is.")] = "main",
     machine: Annotated[str, typer.Option(help=f"This machine's name; by default from {MACHINE_FILE}.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the steps; change nothing.")] = False,
