@@ -117,7 +117,5 @@ def test_crashing_late_does_not_start_the_time_again(tmp_path: Path) -> None:
 
     host = host_at(tmp_path, Late())
     manifest = generation(checks=(Check("late", CheckKind.UNIT, "a.service"),)).manifest
-    assert wait(host, manifest, connected=False, started=True) == (
-        "late: a.service is failed (last words of a.service)",
-    )
+    assert wait(host, manifest, connected=False, started=True) == ("late: a.service failed (last words of a.service)",)
     assert 30 <= host.monotonic() <= 31

@@ -18,8 +18,8 @@ from hentou.lab import cleanup, host
 from hentou.lab.browse import PORT, open_proxy
 from hentou.lab.bundle import build_bundle, source_root
 from hentou.lab.deploy import Admin, deploy
-from hentou.lab.lab import CACHE, Lab, Status, free
-from hentou.lab.survey import Sight, start_page, survey
+from hentou.lab.lab import CACHE, Lab, free
+from hentou.lab.survey import Health, Sight, health, start_page, survey
 from hentou.model.types import Collective
 
 app = typer.Typer(
@@ -75,9 +75,10 @@ def up(
         progress=output.note,
     )
     sights = () if plain else _look(lab, LOOK_PATIENCE)
-    _print(lab.status(), lab.repository, sights)
+    states = health(lab)
+    _print(lab, states, sights)
     _next(collective, name)
-    if not all(sight.good for sight in sights):
+    if not plain and not (all(state.good for state in states) and all(sight.good for sight in sights)):
         raise typer.Exit(1)
 
 
@@ -87,19 +88,23 @@ def _look(lab: Lab, patience: float) -> tuple[Sight, ...]:
     return survey(lab, lab.collective, authority, patience)
 
 
-def _print(status: Status, repository: Path, sights: tuple[Sight, ...] = ()) -> None:
-    table = Table("machine", "site", "power", "address", "", title=f"lab {status.name}", title_justify="left")
+def _print(lab: Lab, states: tuple[Health, ...], sights: tuple[Sight, ...] = ()) -> None:
+    status = lab.status()
+    said = {found.machine: _verdict(found) for found in states}
+    table = Table("machine", "site", "state", "address", "", title=f"lab {status.name}", title_justify="left")
     for machine in status.machines:
-        notes = ["external"] if machine.external else []
-        notes += [f"{machine.simulated} in life, simulated on amd64"] if machine.simulated else []
+        notes = [f"{machine.simulated} in life, simulated on amd64"] if machine.simulated else []
         notes += ["cable cut"] if machine.cut else []
-        power = "[green]on[/]" if machine.on else "[red]off[/]"
-        table.add_row(machine.name, machine.site, power, machine.address, ", ".join(notes))
+        table.add_row(machine.name, machine.site, said[machine.name], machine.address, ", ".join(notes))
     output.out.print(table)
     _print_sights(sights)
     if status.cut:
         output.say(f"cut: {', '.join(status.cut)}")
-    output.say(f"repository: {repository}")
+    output.say(f"repository: {lab.repository}")
+
+
+def _verdict(found: Health | Sight) -> Text:
+    return Text(found.said, "green" if found.good else "red")
 
 
 def _print_sights(sights: tuple[Sight, ...]) -> None:
@@ -107,18 +112,16 @@ def _print_sights(sights: tuple[Sight, ...]) -> None:
         return
     table = Table(Column("url", no_wrap=True), "from", "")
     for sight in sights:
-        said = Text(sight.said, "green" if sight.good else "red")
-        table.add_row(sight.look.url, sight.look.place, said)
+        table.add_row(sight.look.url, sight.look.place, _verdict(sight))
     output.out.print(table)
 
 
 def _next(collective: Collective, name: str) -> None:
-    machine = next(iter(collective.machines), "MACHINE")
     site = next((site.name for site in collective.sites.values() if site.lan), "SITE")
     chosen = "" if name == "lab" else f" --name {name}"
     output.say("Now try:")
     hentou = f"{output.program()} lab"
-    for verb in (f"browse{chosen}", f"cut{chosen} {site}", f"look{chosen}", f"shell{chosen} {machine}"):
+    for verb in (f"browse{chosen}", f"cut{chosen} {site}", f"look{chosen}"):
         output.say(f"  {hentou} {verb}")
     output.say(f"and, to leave nothing behind:\n  {hentou} down{chosen}")
 
@@ -127,19 +130,21 @@ def _next(collective: Collective, name: str) -> None:
 def status(
     name: Name = "lab", json: Annotated[bool, typer.Option("--json", help="Print it for scripts.")] = False
 ) -> None:
-    """Show which machines are on and which cables are cut.
+    """Show how each machine is, by its own word, and which cables are cut.
 
     Example: hentou lab status --json
     """
     host.require_root()
     lab = Lab.attach(name)
-    found = lab.status()
+    states = health(lab)
     if json:
-        machines = [machine._asdict() for machine in found.machines]
+        found = lab.status()
+        said = {state.machine: {"well": state.good, "said": state.said} for state in states}
+        machines = [{**machine._asdict(), **said[machine.name]} for machine in found.machines]
         record = {"name": found.name, "machines": machines, "cut": found.cut, "repository": lab.repository}
         output.as_json(record)
     else:
-        _print(found, lab.repository)
+        _print(lab, states)
 
 
 @app.command()

@@ -81,8 +81,6 @@ class Status(NamedTuple):
 class Lab:
     """One lab. Make it with `Lab.up`, or find it again with `Lab.attach`."""
 
-    """What a node's verbs raise when their expectation does not hold."""
-
     def __init__(self, name: str, record: _Record, home: Path) -> None:
         self.name = name
         self.topology = record.topology

@@ -62,8 +62,8 @@ def _health(machine: Machine) -> Health:
     wrong = [f"down: {down}"] if down else []
     wrong += [f"edited by hand: {item['path']}" for item in found["held"]]
     wrong += ["an activation is pending"] if found["pending"] else []
-    generation = f"generation {(found['current'] or 'none')[:12]}"
-    return Health(machine.name, bool(found["well"]), "; ".join((generation, *(wrong or ["all is well"]))))
+    generation = (found["current"] or "nothing yet")[:12]
+    return Health(machine.name, bool(found["well"]), f"{generation}: {'; '.join(wrong) or 'all is well'}")
 
 
 def looks(collective: Collective) -> tuple[Look, ...]:
