@@ -17,7 +17,7 @@ MACHINE = "On a machine"
 LEARN = "Learn and rehearse"
 
 VERBS: Mapping[str, str] = {
-    **dict.fromkeys(("check", "schema", "build", "plan", "explain", "join"), WRITE),
+    **dict.fromkeys(("check", "schema", "build", "plan", "explain", "bundle", "join"), WRITE),
     **dict.fromkeys(
         ("converge", "status", "generations", "rollback", "adopt", "overwrite", "identity", "recover"), MACHINE
     ),

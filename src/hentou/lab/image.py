@@ -87,7 +87,7 @@ rmdir "$root/bundle"
 def base_image(cache: Path = CACHE, mirror: str | None = None, progress: Progress = lambda _: None) -> Path:
     """The directory of the base image, built when this recipe has not been built yet.
 
-    `mirror` is a Debian archive's address; by default mmdebstrap's own, http://deb.debian.org/debian.
+    `mirror` is a Debian archive's address; by default mmdebstrap's own.
     """
     target = cache / f"base-{_base_key()}"
     with locks.exclusive(cache):
