@@ -79,7 +79,7 @@ def isp_dnsmasq(topology: Topology) -> str:
     """
     asked = (f"server=/{topology.domain}/{address}@{topology.resolver}\n" for address in topology.servers)
     return (
-        "keep-in-foreground\nuser=root\npid-file=\nno-hosts\nno-resolv\nmax-cache-ttl=5\nno-negcache\n"
+        "keep-in-foreground\nuser=root\npid-file=\nno-hosts\nno-resolv\naddress=/#/\nmax-cache-ttl=5\nno-negcache\n"
         f"listen-address={topology.resolver}\nbind-interfaces\n{''.join(asked)}"
     )
 
