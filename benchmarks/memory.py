@@ -41,6 +41,10 @@ def measure(work: Path) -> Section:
     rest = {machine: sum(found[machine][name] for name in names if name not in large) for machine in MACHINES}
     section.rows.append(("all others", *(_mb(rest[machine]) for machine in MACHINES)))
     section.rows.append(("**together**", *(f"**{_mb(sum(found[machine].values()))}**" for machine in MACHINES)))
+    section.notes.append(
+        "Libraries are shared with the lab's other machines too, and "
+        "counted in parts: a machine alone takes somewhat more."
+    )
     section.notes.append("wireguard-go stands in where the kernel has no WireGuard, as here; with it, it is gone.")
     return section
 

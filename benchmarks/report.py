@@ -52,7 +52,7 @@ def page(sections: Sequence[Section]) -> str:
         "# Benchmarks",
         "",
         f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}. Machine: {machine()}.",
-        "What is compared was run one after the other, in this run. The budgets are in the section they belong to.",
+        "What a section compares was run one after the other. The budgets are in the section they belong to.",
         "",
     ]
     return "\n".join(head) + "\n" + "\n".join(section.markdown() for section in sections)
