@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from hentou.effects.process import run
 from hentou.lab.deploy import Admin
-from hentou.lab.lab import Lab
+from hentou.lab.lab import Lab, Machine
 from hentou.lab.survey import VISITOR, survey
 
 pytestmark = pytest.mark.lab
@@ -140,33 +142,42 @@ def test_nothing_to_do_touches_nothing(pilot: tuple[Lab, Admin]) -> None:
     assert invocations(lab, "konkarlab-1") == before
 
 
+@contextmanager
+def undone(admin: Admin, machine: Machine, change: str, within: float) -> Iterator[dict[str, Any]]:
+    """What `status` says after the working copy's change was tried and undone, in so many seconds at most.
+
+    When the block ends, the working copy is put back and the machine follows it.
+    """
+    admin.commit(change)
+    admin.push([machine])
+    begin = time.monotonic()
+    status, said = machine.execute("hentou converge", timeout=120)
+    took = time.monotonic() - begin
+    try:
+        assert status == 3, said
+        assert took <= within
+        yield json.loads(machine.succeed("hentou status --json 2>/dev/null"))
+    finally:
+        run(["git", "-C", admin.repository, "rm", "-r", "-q", "-f", "--ignore-unmatch", "overrides"])
+        run(["git", "-C", admin.repository, "checkout", "HEAD~1", "--", "."])
+        admin.commit(f"Back: {change}")
+        admin.push([machine])
+        machine.succeed("hentou converge")
+
+
 def test_an_unhealthy_generation_is_undone(pilot: tuple[Lab, Admin]) -> None:
     lab, admin = pilot
     machine = lab.machine("konkarlab-1")
     page = admin.repository / "content" / "konkarlab" / "_index.md"
-    good = page.read_text()
     served = lab.laptop("konkarlab").succeed(curl(admin, KONKARLAB))
     current = json.loads(machine.succeed("hentou status --json 2>/dev/null"))["current"]
-    page.write_text(good + "\n{{< nothing-is-called-so >}}\n")
-    admin.commit("Konkarlab: a page that cannot be built")
-    admin.push([machine])
-    begin = time.monotonic()
-    status, said = machine.execute("hentou converge")
-    took = time.monotonic() - begin
-    try:
-        assert status == 3, said
-        assert took <= 30
+    page.write_text(page.read_text() + "\n{{< nothing-is-called-so >}}\n")
+    with undone(admin, machine, "Konkarlab: a page that cannot be built", 30) as told:
         assert lab.laptop("konkarlab").succeed(curl(admin, KONKARLAB)) == served
-        told = json.loads(machine.succeed("hentou status --json 2>/dev/null"))
         assert told["current"] == current
         assert "hentou-website-konkarlab-site" in json.dumps(told["last_failure"])
         assert machine.execute("hentou converge")[0] == 5, "quarantined: the same generation is not tried again"
         assert "nothing-is-called-so" in machine.succeed("journalctl -u hentou-website-konkarlab-site --no-pager")
-    finally:
-        page.write_text(good)
-        admin.commit("Konkarlab: the page as it was")
-        admin.push([machine])
-        machine.succeed("hentou converge")
 
 
 def test_a_generation_that_loses_the_mesh_is_undone(pilot: tuple[Lab, Admin]) -> None:
@@ -177,22 +188,9 @@ def test_a_generation_that_loses_the_mesh_is_undone(pilot: tuple[Lab, Admin]) ->
     # A wrong endpoint would heal by itself when the gateway speaks first; a wrong key does not.
     right = machine.succeed("cat /etc/wireguard/hentou.conf")
     wrong.write_text(re.sub("PublicKey = .*", f"PublicKey = {'A' * 43}=", right))
-    admin.commit("Konkarlab: the key of a gateway that is not there")
-    admin.push([machine])
-    begin = time.monotonic()
-    status, said = machine.execute("hentou converge")
-    took = time.monotonic() - begin
-    try:
-        assert status == 3, said
-        assert took <= 45
-        reasons = json.loads(machine.succeed("hentou status --json 2>/dev/null"))["last_failure"]["reasons"]
-        assert "peer" in " ".join(reasons), reasons
+    with undone(admin, machine, "Konkarlab: the key of a gateway that is not there", 45) as told:
+        assert "peer" in " ".join(told["last_failure"]["reasons"])
         machine.wait_until_succeeds("ping -c 1 -W 2 vps-1.vps.pilot.example", 40)
-    finally:
-        shutil.rmtree(admin.repository / "overrides")
-        admin.commit("Konkarlab: the gateway as it was")
-        admin.push([machine])
-        machine.succeed("hentou converge")
 
 
 def test_a_hand_edit_holds_and_is_resolved(pilot: tuple[Lab, Admin]) -> None:
