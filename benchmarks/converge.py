@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 from benchmarks import collective
 from benchmarks.report import Section
 from hentou import compose
-from hentou.effects.process import run
 from hentou.effects.tree import DirectoryTree
 from hentou.generation.generation import Manifest
-from hentou.lab.bundle import PYTHON, build_bundle
+from hentou.lab.bundle import build_bundle, fetch_wheels
 from hentou.lab.deploy import deploy
 from hentou.lab.lab import Lab, Machine
 
@@ -137,11 +135,7 @@ def _peers(work: Path) -> Path:
     """Wheels of the tools to compare with, for the machine's Python."""
     wheels = work / "peers"
     if not wheels.exists():
-        pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
-        platforms = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-        target = ["--only-binary", ":all:", "--python-version", PYTHON, "--implementation", "cp", "--dest", wheels]
-        target += [word for platform in platforms for word in ("--platform", platform)]
-        run([*pip, *target, "--requirement", Path(__file__).parent / "requirements.txt"], timeout=600)
+        fetch_wheels(Path(__file__).parent / "requirements.txt", wheels)
     return wheels
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from hentou.errors import HentouError
 from hentou.features import FEATURES
 from hentou.generation.compile import Compiler
 from hentou.model.load import load as load_model
+from hentou.model.shape import did_you_mean
 from hentou.model.types import Collective, Tree
 from hentou.recipes import RECIPES
 
@@ -30,8 +29,7 @@ def unknown_machine(collective: Collective, name: str) -> HentouError:
     if name in collective.machines:
         return HentouError(f"{name} is external: in mesh and names, never administered", "name another machine")
     known = [m.name for m in collective.managed]
-    near = get_close_matches(name, known, 1)
     return HentouError(
         f"no machine is called {name!r} in {collective.spec.name}",
-        f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}",
+        did_you_mean(name, known, f"there are: {', '.join(known) or 'none'}"),
     )

@@ -24,21 +24,21 @@ def build(
 
     That is its generation: OUTPUT/MACHINE/manifest.json and OUTPUT/MACHINE/files/…
 
-    The same input gives the same bytes, on any computer: compare two builds with `diff -r`.
+    The same input gives the same bytes, on any computer: compare two builds with `diff -r --no-dereference`.
 
     Example: hentou build examples/pilot -o build/pilot
     """
     compiler = compose.compiler(compose.load(open_tree(directory, rev)))
-    built = {}
+    built: dict[str, tuple[str, int]] = {}  # not the generations themselves: many machines' files are much memory
     for wanted in compiler.collective.managed:
         if machine in ("", wanted.name):
             generation = compiler.generation(wanted)
             export(generation, output / wanted.name)
-            built[wanted.name] = generation
+            built[wanted.name] = generation.id, len(generation.manifest.entries)
     if not built:
         raise compose.unknown_machine(compiler.collective, machine)
     if json:
-        as_json({name: generation.id for name, generation in built.items()})
+        as_json({name: identity for name, (identity, _) in built.items()})
         return
-    for name, generation in built.items():
-        say(f"{name:<20} {generation.id[:12]}  {len(generation.manifest.entries)} files")
+    for name, (identity, files) in built.items():
+        say(f"{name:<20} {identity[:12]}  {files} files")

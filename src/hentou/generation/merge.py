@@ -26,7 +26,8 @@ def merge(collective: Collective, machine: Machine, fragments: Sequence[Fragment
     certificates = merger.unique("certificate", fragments, lambda f: f.certificates, lambda item: item.directory)
     files = merger.unique("file", fragments, lambda f: f.files, lambda item: item.path)
     links = merger.unique("file", fragments, lambda f: f.symlinks, lambda item: item.path)
-    links += [wanted for wanted in wants if wanted[1].path not in {link.path for _, link in links}]
+    explicit = {link.path for _, link in links}
+    links += [wanted for wanted in wants if wanted[1].path not in explicit]
     merger.disjoint(files, links)
     merger.paths([*directories, *files, *links])
     merger.ports(ports)

@@ -41,7 +41,7 @@ def build_bundle(target: Path, arch: str = "amd64", progress: Callable[[str], No
     lock = root / "requirements" / "runtime.txt"
     if _stale(target / "wheels.key", key := _digest([lock]) + arch):
         progress("fetching the locked wheels")
-        _fetch_wheels(lock, target / "wheels", arch)
+        fetch_wheels(lock, target / "wheels", arch, "--require-hashes")
         shutil.copy(lock, target / "requirements.txt")
         (target / "wheels.key").write_text(key)
     sources = sorted(p for p in (root / "src").rglob("*") if p.is_file() and "__pycache__" not in p.parts)
@@ -56,12 +56,13 @@ def build_bundle(target: Path, arch: str = "amd64", progress: Callable[[str], No
     return target
 
 
-def _fetch_wheels(lock: Path, wheels: Path, arch: str) -> None:
+def fetch_wheels(requirements: Path, wheels: Path, arch: str = "amd64", *options: str) -> None:
+    """Put the wheels that a machine's Python needs for a file of requirements into `wheels`, and nothing else."""
     shutil.rmtree(wheels, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "download"]
-    command += ["--require-hashes", "--only-binary", ":all:", "--python-version", PYTHON]
+    command += [*options, "--only-binary", ":all:", "--python-version", PYTHON]
     command += [word for platform in _PLATFORMS[arch] for word in ("--platform", platform)]
-    run([*command, "--implementation", "cp", "--dest", wheels, "--requirement", lock], timeout=600)
+    run([*command, "--implementation", "cp", "--dest", wheels, "--requirement", requirements], timeout=600)
 
 
 def _stale(stamp: Path, key: str) -> bool:

@@ -29,13 +29,15 @@ table ip box {
 }
 """
 
-_COMMON = """\
+_DNSMASQ = """\
 keep-in-foreground
 user=root
 pid-file=
 no-hosts
 no-resolv
-no-ping
+"""
+_DHCP = f"""\
+{_DNSMASQ}no-ping
 dhcp-authoritative
 dhcp-rapid-commit
 """
@@ -46,7 +48,7 @@ def box_dnsmasq(box: Box, topology: Topology, state: Path) -> str:
     net = box.lan.network
     leases = "".join(f"dhcp-host={lease.mac},{lease.address},{lease.name}\n" for lease in box.leases)
     return (
-        f"{_COMMON}interface=lan\nexcept-interface=lo\nbind-interfaces\nserver={topology.resolver}\n"
+        f"{_DHCP}interface=lan\nexcept-interface=lo\nbind-interfaces\nserver={topology.resolver}\n"
         f"max-cache-ttl=5\ndhcp-leasefile={state}/leases\n"
         f"dhcp-range={net.network_address},static,{net.netmask},1h\n"
         f"dhcp-option=option:router,{box.lan.ip}\ndhcp-option=option:dns-server,{box.lan.ip}\n{leases}"
@@ -56,7 +58,7 @@ def box_dnsmasq(box: Box, topology: Topology, state: Path) -> str:
 def provider_dnsmasq(servers: Iterable[Computer], resolver: IPv4Address, state: Path) -> str:
     """The dnsmasq of the providers of servers: each gets its public address by DHCP."""
     lines = [
-        _COMMON,
+        _DHCP,
         "port=0\n",
         f"dhcp-leasefile={state}/leases\n",
         f"dhcp-option=option:dns-server,{resolver}\n",
@@ -79,7 +81,7 @@ def isp_dnsmasq(topology: Topology) -> str:
     """
     asked = (f"server=/{topology.domain}/{address}@{topology.resolver}\n" for address in topology.servers)
     return (
-        "keep-in-foreground\nuser=root\npid-file=\nno-hosts\nno-resolv\naddress=/#/\nmax-cache-ttl=5\nno-negcache\n"
+        f"{_DNSMASQ}address=/#/\nmax-cache-ttl=5\nno-negcache\n"
         f"listen-address={topology.resolver}\nbind-interfaces\n{''.join(asked)}"
     )
 

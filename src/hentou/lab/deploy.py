@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from hentou.effects import clock, git
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
 from hentou.features.mesh import join_script
+from hentou.lab.image import Progress
 from hentou.lab.lab import Lab, Machine
 from hentou.model.types import Collective
 from hentou.trust import pki
 
 MACHINE_REPOSITORY = "var/lib/hentou/repo.git"
-Progress = Callable[[str], None]
 
 
 class Admin:

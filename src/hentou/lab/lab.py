@@ -118,6 +118,7 @@ class Lab:
         with locks.exclusive(home / name, cleanup.busy(name)):
             free(name, home)
             cleanup.sweep(name, home)
+        # Sweeping removed the directory, and the lock with it.
         with locks.exclusive(home / name, cleanup.busy(name)):
             try:
                 base = image.base_image(cache, mirror, progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import which
 
@@ -31,9 +31,9 @@ FOR_TESTS = {"nmap": "nmap"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def missing() -> Iterator[str]:
+def missing(wanted: Mapping[str, str] = PACKAGES) -> Iterator[str]:
     """The packages that are not installed."""
-    for package, proof in PACKAGES.items():
+    for package, proof in wanted.items():
         found = Path(proof).exists() if proof.startswith("/") else which(proof, path=_PATH)
         if not found:
             yield package
@@ -41,9 +41,9 @@ def missing() -> Iterator[str]:
 
 def main() -> None:
     """Print every package, a line each: `--missing` only those not installed, `--tests` also what tests need."""
-    wanted = list(missing() if "--missing" in sys.argv[1:] else PACKAGES)
-    wanted += FOR_TESTS if "--tests" in sys.argv[1:] else ()
-    sys.stdout.writelines(f"{package}\n" for package in wanted)
+    wanted = {**PACKAGES, **FOR_TESTS} if "--tests" in sys.argv[1:] else PACKAGES
+    found = missing(wanted) if "--missing" in sys.argv[1:] else wanted
+    sys.stdout.writelines(f"{package}\n" for package in found)
 
 
 if __name__ == "__main__":
