@@ -23,6 +23,8 @@ class Result:
     status: int
     stdout: str
     stderr: str
+    raw: bytes = b""
+    """Standard output as it came, undecoded."""
 
 
 class CommandError(HentouError):
@@ -52,9 +54,8 @@ def run(
     data = stdin.encode() if isinstance(stdin, str) else stdin
     try:
         done = subprocess.run(argv, input=data, capture_output=True, timeout=timeout, env=env, cwd=cwd, check=False)
-        result = Result(
-            argv, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        result = Result(argv, done.returncode, out, err, done.stdout)
     except subprocess.TimeoutExpired as late:
         out = (late.stdout or b"").decode(errors="replace")
         err = (late.stderr or b"").decode(errors="replace")

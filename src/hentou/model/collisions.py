@@ -144,13 +144,17 @@ def ssh_keys(draft: Draft) -> Iterator[Problem]:
 
 
 def machine_keys(draft: Draft) -> Iterator[Problem]:
-    """One WireGuard or SSH host key for two machines: a disk that was copied."""
+    """One key for two machines: a disk that was copied."""
     claims = []
     for name, keys in draft.keys.items():
         document = draft.documents[f"keys/{name}.yaml"]
         claims.append(_Claim(keys.wireguard, name, document, ("wireguard",)))
         if keys.ssh_host:
             claims.append(_Claim(tuple(keys.ssh_host.split()[:2]), name, document, ("ssh_host",)))
+        if keys.journal:
+            claims.append(_Claim(tuple(keys.journal.split()[:2]), name, document, ("journal",)))
+        if keys.age:
+            claims.append(_Claim(keys.age, name, document, ("age",)))
     for holder, claim in _twice(claims):
         yield claim.document.value(
             claim.path,

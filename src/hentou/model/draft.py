@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from hentou.errors import Problem
-from hentou.model.types import CollectiveSpec, Keys, Machine, Person, Roster, Service, Site
+from hentou.model.types import CollectiveSpec, Keys, Machine, Person, Roster, Secret, Service, Site
 from hentou.model.yaml import Document
 
 COLLECTIVE = "collective.yaml"
@@ -32,6 +32,7 @@ class Draft:
     sites: dict[str, Site] = field(default_factory=dict)
     keys: dict[str, Keys] = field(default_factory=dict)
     authority: str | None = None
+    secrets: dict[str, Secret] = field(default_factory=dict)
 
     @cached_property
     def site_documents(self) -> Mapping[str, Document]:

@@ -20,13 +20,14 @@ from hentou.model.types import (
     Person,
     Pointer,
     Roster,
+    Secret,
     Site,
     Tree,
 )  # fmt: skip
 from hentou.model.validate import inject, validated
 from hentou.model.yaml import LARGEST, Document, parse
 
-FOLDERS = {"sites": Site, "people": Person, "keys": Keys}
+FOLDERS = {"sites": Site, "people": Person, "keys": Keys, "secrets": Secret}
 """Folders with one YAML file for each thing, and what a file holds."""
 
 _PLACES = (COLLECTIVE, ROSTER, *(f"{folder}/" for folder in FOLDERS), "content/", "overrides/")
@@ -54,12 +55,23 @@ def load(tree: Tree, features: Mapping[str, type[BaseModel]], recipes: Mapping[s
         draft.authority,
         tree,
         {pointer: place for document in draft.documents.values() for pointer, place in _places(document)},
+        draft.secrets,
     )
 
 
 def _places(document: Document) -> Iterator[tuple[Pointer, tuple[int, int]]]:
     for path, position in document.values.items():
         yield Pointer(document.file, path), document.keys.get(path, position)
+
+
+def read_roster(data: bytes) -> Roster:
+    """A roster.yaml alone; InvalidCollectiveError holds what is wrong with it."""
+    problems: list[Problem] = []
+    document = parse(ROSTER, data, problems)
+    roster = validated(Roster, inject(Roster, document.data, "roster"), document, problems) if document else None
+    if problems or roster is None:
+        raise InvalidCollectiveError(tuple(sorted(set(problems))))
+    return roster
 
 
 def read(tree: Tree) -> Draft:
@@ -80,6 +92,8 @@ def read(tree: Tree) -> Draft:
             draft.people[stem(file)] = person
         elif is_file_of("keys", file) and (keys := _read(draft, tree, file, Keys)):
             draft.keys[stem(file)] = keys
+        elif is_file_of("secrets", file) and (secret := _read(draft, tree, file, Secret)):
+            draft.secrets[stem(file)] = secret
     draft.authority = _authority(draft, tree)
     return draft
 

@@ -18,6 +18,7 @@ from hentou.model.words import forms
 _FILES: Final = {
     "collective": "collective.yaml",
     "roster": "roster.yaml",
+    "secret": "secrets/NAME.yaml",
     "site": "sites/NAME.yaml",
     "person": "people/NAME.yaml",
     "keys": "keys/MACHINE.yaml",

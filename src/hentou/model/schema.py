@@ -10,11 +10,12 @@ from pydantic.json_schema import models_json_schema
 
 from hentou.errors import HentouError
 from hentou.model.shape import did_you_mean
-from hentou.model.types import CollectiveSpec, Keys, Person, Roster, Site
+from hentou.model.types import CollectiveSpec, Keys, Person, Roster, Secret, Site
 
 KINDS: Final[Mapping[str, type[BaseModel]]] = {
     "collective": CollectiveSpec,
     "roster": Roster,
+    "secret": Secret,
     "site": Site,
     "person": Person,
     "keys": Keys,

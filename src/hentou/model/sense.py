@@ -72,6 +72,13 @@ def roster(draft: Draft) -> Iterator[Problem]:
             else f"{draft.roster.threshold} people must sign, but there are {count}",
             f"lower it to {len(admins)} or less, or add people",
         )
+    elif admins and draft.roster.root > len(admins):
+        message = f"{draft.roster.root} people must sign a change of the roster, but there are {len(admins)}"
+        yield document.value(("root_threshold",), message, f"lower it to {len(admins)} or less, or add people")
+    if draft.roster.root < draft.roster.threshold:
+        # Fewer people could lower the threshold, so that it would protect from nobody.
+        message = f"fewer people than the {draft.roster.threshold} who must sign any change"
+        yield document.value(("root_threshold",), message, f"raise it to {draft.roster.threshold} or more")
 
 
 def lan_addresses(draft: Draft) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ SshKey = Annotated[
         r"ecdsa-sha2-nistp256|ssh-rsa) [A-Za-z0-9+/]+={0,3}( [^\n]*)?$"
     ),
 ]
+AgeKey = Annotated[str, StringConstraints(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
 WireGuardKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
 
 Injected = SkipJsonSchema[str]
@@ -71,6 +72,16 @@ class Policies(Spec):
 
     health_timeout: Duration = Field(
         30, description="How long a new generation has to prove healthy before it is undone."
+    )
+    poll: Duration = Field(
+        60, description="How often a machine asks a peer whether there is something new, where no hint came."
+    )
+    canaries: tuple[Name, ...] = Field(
+        (), description="Sites that take a change first; the others follow once it has proved healthy there."
+    )
+    soak: Duration = Field(600, description="How long a change must have been healthy at a canary site.")
+    patience: Duration = Field(
+        86400, description="How long a change waits for canary sites that nothing is heard of, before it goes on."
     )
 
 
@@ -199,15 +210,30 @@ class Person(Spec):
     language: Annotated[str, StringConstraints(pattern="^(fr|en)$")] = Field(
         "fr", description="`fr` or `en`: what hentou speaks to this person."
     )
+    ssh: tuple[SshKey, ...] = Field(
+        (), description="A référent's SSH public keys, to hold back and watch their site's machines; no admin's rights."
+    )
+    age: tuple[AgeKey, ...] = Field(
+        (), description="Keys to read secrets with, for admins whose SSH keys cannot (hardware keys); see age(1)."
+    )
 
 
 class Roster(Spec):
     """The admins whose signatures count."""
 
+    epoch: int = Field(1, ge=1, description="Counts the changes of this file; `hentou roster` keeps it.")
     threshold: int = Field(1, ge=1, description="How many people must sign a change.")
+    root_threshold: int | None = Field(
+        None, ge=1, description="How many people must sign a change of this file; `threshold` by default."
+    )
     admins: Mapping[Name, tuple[SshKey, ...]] = Field(
         default_factory=dict, description="Each admin's SSH public keys; each has a file in people/ too."
     )
+
+    @property
+    def root(self) -> int:
+        """How many people must sign a change of the roster."""
+        return self.threshold if self.root_threshold is None else self.root_threshold
 
 
 class Keys(Spec):
@@ -215,8 +241,34 @@ class Keys(Spec):
 
     wireguard: WireGuardKey = Field(description="The key of its mesh interface.")
     ssh_host: SshKey | None = Field(None, description="The key of its SSH server.")
+    journal: SshKey | None = Field(None, description="The key that signs its journal.")
+    age: AgeKey | None = Field(None, description="The key that its secrets are encrypted for.")
     certificate: str | None = Field(
         None, description="PEM of the machine's own certificate authority, signed by the collective's."
+    )
+
+
+class Secret(Spec):
+    """`secrets/NAME.yaml`: who may read a secret, and where it is put. `secrets/NAME.age` holds it, encrypted."""
+
+    name: Injected = Field(alias="$name")
+    machines: tuple[Name, ...] = Field((), description="Machines that need it.")
+    admins: tuple[Name, ...] | None = Field(
+        None, description="People of the roster who may read it; everyone of the roster by default."
+    )
+    generator: str = Field("", description="How a new value is made: `password 24`, `hex 32`, `passphrase 6`…")
+    path: Annotated[str, StringConstraints(pattern=r"^(/[A-Za-z0-9._-]+)+$")] | None = Field(
+        None, description="Where machines put it; /run/hentou/secrets/NAME, in memory, by default."
+    )
+    owner: str = Field("root", description="The account that may read it on a machine.")
+    group: str = Field("root", description="The group that may read it on a machine.")
+    mode: Annotated[str, StringConstraints(pattern=r"^0[4-7][04][0]$")] = Field(
+        "0400", description="Its permissions: `0400` for the owner, `0440` for the group too."
+    )
+    unit: str = Field("", description="A systemd unit to restart when the secret changes.")
+    rotated: str = Field("", description="When its value was made; written by `hentou secret`.")
+    read_by: tuple[str, ...] = Field(
+        (), description="Everyone for whom the present value was ever encrypted; written by `hentou secret`."
     )
 
 
@@ -277,6 +329,7 @@ class Collective:
     authority: str | None
     tree: Tree
     positions: Mapping[Pointer, tuple[int, int]] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
 
     @property
     def domain(self) -> str:

@@ -1,1 +1,1 @@
-"""Who may change what: keys, certificates and, later, statements and journals."""
+"""Who may change what: roster, statements, journals, and the arithmetic of certificates. Pure."""

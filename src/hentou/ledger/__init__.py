@@ -1,0 +1,1 @@
+"""Statements and journals as they are kept in Git: between what trust says and where it lies."""
