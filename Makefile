@@ -29,7 +29,7 @@ test: setup lint  ## every test, lab scenarios included
 	@sh scripts/test.sh
 
 test-fast: setup lint  ## what needs no root: seconds
-	.venv/bin/pytest -q -m "not lab and not campaign" -n 2
+	.venv/bin/pytest -q -m "not integration and not lab and not campaign" -n 2
 
 lint: setup  ## ruff, mypy --strict, import contracts
 	.venv/bin/ruff check src tests benchmarks

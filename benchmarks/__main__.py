@@ -17,6 +17,7 @@ MEASURES = {
     "compile": lambda _: compile_sites.measure(),
     "boot": boot.measure,
     "memory": memory.measure,
+    "agent": memory.agent,
     "power-cuts": power_cuts.measure,
     "converge": converge.measure,
 }

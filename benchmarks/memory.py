@@ -1,12 +1,14 @@
-"""What the processes of a site's machine and of a gateway take, after every page was opened from everywhere."""
+"""What the processes of a site's machine and of a gateway take: after every page was opened, and at rest."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 from benchmarks.report import Section
 from hentou import compose
+from hentou.effects import clock
 from hentou.effects.tree import DirectoryTree
 from hentou.lab.bundle import build_bundle
 from hentou.lab.deploy import deploy
@@ -16,6 +18,30 @@ from hentou.lab.survey import survey
 MACHINES = ("kerminy-1", "vps-1")
 SMALLEST = 1.0
 """Megabytes below which programs are told together."""
+
+REST, IDLE = 120, 300
+"""Seconds until a collective that was just deployed has told everybody, and those that are measured."""
+
+WIRE = 140
+"""Bytes of one hint on the line: 80 with IPv6 and UDP, padded; WireGuard adds 32, UDP and IPv4 around it 28."""
+
+_AGENT = "awk '/^Pss:/ {print $2}' /proc/$(systemctl show -p MainPID --value hentou-agent)/smaps_rollup"
+_COUNTERS = """nft -f - <<'END'
+table inet bench {
+    chain received {
+        type filter hook input priority -300
+        udp dport 8422 counter comment "hints"
+        udp sport 51820 counter comment "mesh"
+        udp sport != 51820 udp dport 51820 counter comment "mesh"
+    }
+    chain sent {
+        type filter hook output priority -300
+        udp dport 8422 counter comment "hints"
+        udp dport 51820 counter comment "mesh"
+        udp dport != 51820 udp sport 51820 counter comment "mesh"
+    }
+}
+END"""
 
 _PSS = r"""for p in /proc/[0-9]*; do
   pss=$(awk '/^Pss:/ {print $2}' $p/smaps_rollup 2>/dev/null) && echo "$(cat $p/comm) ${pss:-0}"
@@ -47,6 +73,40 @@ def measure(work: Path) -> Section:
     )
     section.notes.append("wireguard-go stands in where the kernel has no WireGuard, as here; with it, it is gone.")
     return section
+
+
+def agent(work: Path) -> Section:
+    """Boot the pilot, let it come to rest, and see what the resident agent takes while nothing happens."""
+    section = Section(
+        "The resident agent at rest",
+        "Proportional set size of `hentou-agent`, and what an idle machine of the pilot sends and receives through its "
+        f"line, counted by nftables for {IDLE} s and extrapolated to thirty days. Budgets: 30 MB of memory, 50 MB a "
+        "month for a site.",
+        ("", *MACHINES),
+    )
+    model = compose.load(DirectoryTree(Path("examples/pilot")))
+    with Lab.up(model, bundle=build_bundle(work / "bundle"), name="bench") as lab:
+        deploy(lab)
+        clock.sleep(REST)
+        machines = [lab.machine(name) for name in MACHINES]
+        for machine in machines:
+            machine.succeed(_COUNTERS)
+        clock.sleep(IDLE)
+        said = [machine.succeed("nft list table inet bench") for machine in machines]
+        memory = [machine.succeed(_AGENT) for machine in machines]
+    section.rows.append(("memory, MB", *(_mb(int(kilobytes)) for kilobytes in memory)))
+    month = 30 * 86400 / IDLE / 1e6
+    for name, label in (("hints", "hints, as WireGuard carries them, MB a month"), ("mesh", "all of WireGuard")):
+        section.rows.append((label, *(f"{_bytes(text, name) * month:.0f}" for text in said)))
+    section.notes.append("All of WireGuard is what keeps the tunnels open and found again, hints, and health checks.")
+    section.notes.append("A gateway keeps a tunnel to every site: its part grows with them, a site's does not.")
+    return section
+
+
+def _bytes(ruleset: str, name: str) -> int:
+    """Bytes that a set of counters saw; hints with what they are wrapped in on their way."""
+    found = [tuple(map(int, pair)) for pair in re.findall(rf'packets (\d+) bytes (\d+) comment "{name}"', ruleset)]
+    return sum(packets * WIRE for packets, _ in found) if name == "hints" else sum(size for _, size in found)
 
 
 def _programs(machine: Machine) -> Counter[str]:

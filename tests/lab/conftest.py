@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from two_gateways import MACHINES, follows, two_gateways
 
 from hentou import compose
 from hentou.effects.tree import DirectoryTree
@@ -96,3 +97,22 @@ def boot() -> Iterator[Callable[[Path], tuple[Lab, Admin]]]:
 def pilot(boot: Callable[[Path], tuple[Lab, Admin]]) -> tuple[Lab, Admin]:
     """The pilot collective, converged, with somebody who administers it."""
     return boot(ROOT / "examples" / "pilot")
+
+
+@pytest.fixture(scope="session")
+def pair(boot: Callable[[Path], tuple[Lab, Admin]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Admin]:
+    """Two sites, two gateways, three admins; the resident agents run, so that nobody tells anyone to converge."""
+    return boot(two_gateways(tmp_path_factory.mktemp("two") / "collective"))
+
+
+@pytest.fixture
+def whole(pair: tuple[Lab, Admin]) -> Iterator[tuple[Lab, Admin]]:
+    """The collective, which is whole again after the test: all plugged, all on, all following the same head."""
+    lab, admin = pair
+    yield lab, admin
+    for cable in lab.status().cut:
+        lab.heal(cable)
+    for machine in lab.machines():
+        machine.start()
+    for name in MACHINES:
+        follows(lab.machine(name), admin.accepted, 120)

@@ -54,8 +54,8 @@ def test_open_from_the_mesh_is_what_is_offered(pilot: tuple[Lab, Admin]) -> None
     listening = offered(admin, "konkarlab-1", *set(Reach) - {Reach.LOCAL, Reach.LAN})
     # A port for gateways must stay shut to another site's machine.
     for machine, reaches in (
-        ("kerminy-1", (Reach.MESH, Reach.INTRANET, Reach.INTERNET)),
-        ("vps-1", (Reach.MESH, Reach.INTRANET, Reach.INTERNET, Reach.GATEWAYS)),
+        ("kerminy-1", (Reach.MESH, Reach.MACHINES, Reach.INTRANET, Reach.INTERNET)),
+        ("vps-1", (Reach.MESH, Reach.MACHINES, Reach.INTRANET, Reach.INTERNET, Reach.GATEWAYS)),
     ):
         wanted = offered(admin, "konkarlab-1", *reaches)
         for port in listening:

@@ -13,6 +13,7 @@ from hentou.agent.activate import Exit, Options, activate, preview
 from hentou.agent.certificates import ISSUER, ISSUER_KEY
 from hentou.agent.host import Host
 from hentou.agent.identity import identity
+from hentou.effects import process
 from hentou.effects.process import Result
 from hentou.generation.fragment import Certificate, OnChange, Unit
 from hentou.generation.generation import Generation
@@ -116,6 +117,8 @@ def test_identity_is_made_once(tmp_path: Path, host: Host, monkeypatch: pytest.M
 
     def run(command: list[str], *, stdin: bytes = b"", timeout: float) -> Result:
         asked.append(command[:2])
+        if "-t" in command:
+            return process.run(command, stdin=stdin or None, timeout=timeout)
         if command[0] == "ssh-keygen":
             (tmp_path / "etc/ssh").mkdir()
             (tmp_path / "etc/ssh/ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA root@host\n")
@@ -126,7 +129,7 @@ def test_identity_is_made_once(tmp_path: Path, host: Host, monkeypatch: pytest.M
     asked.clear()
     assert identity(host, "kerminy-1") | {"csr": ""} == first | {"csr": ""}
     assert asked == [["wg", "pubkey"]]
-    assert sorted(first) == ["csr", "machine", "ssh_host", "wireguard"]
+    assert sorted(first) == ["age", "code", "csr", "fingerprint", "journal", "machine", "ssh_host", "wireguard"]
     assert (first["wireguard"], first["ssh_host"]) == ("public half of private", "ssh-ed25519 AAAA")
     assert x509.load_pem_x509_csr(first["csr"].encode()).is_signature_valid
     key = tmp_path / "var/lib/hentou/keys/wireguard.key"

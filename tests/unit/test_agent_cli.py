@@ -43,7 +43,7 @@ def run(tmp_path: Path, system: FakeSystem, monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(module, "Host", make)
 
     def invoke(*words: str, wanted: Generation = FIRST) -> Result:
-        monkeypatch.setattr(converge, "_compiled", lambda *_: (wanted, "c0ffee" * 6))
+        monkeypatch.setattr(converge, "_wanted", lambda *_, **__: (wanted, "c0ffee" * 6))
         return CliRunner().invoke(app, list(words))
 
     return invoke

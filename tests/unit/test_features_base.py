@@ -14,7 +14,7 @@ MACHINES = ("east", "west", "heather", "gorse", "anchor")
 
 def opened(machine: str) -> set[tuple[str, int, str]]:
     """Protocol, port and kind of source of every opening in a machine's ruleset."""
-    sources = {"@lan": "lan", "@mesh": "mesh", "@gateways": "gateways"}
+    sources = {"@lan": "lan", "@mesh": "mesh", "@machines": "machines", "@gateways": "gateways"}
     found = set()
     for line in text(generation(machine), "/etc/nftables.conf").splitlines():
         if match := re.search(r"\b(tcp|udp) dport (\d+)", line):
@@ -31,6 +31,7 @@ def test_open_ports_are_the_offered_ones(machine: str) -> None:
         Reach.LOCAL: set(),
         Reach.LAN: {"lan"},
         Reach.MESH: {"mesh"},
+        Reach.MACHINES: {"machines"},
         Reach.GATEWAYS: {"gateways"},
         Reach.INTRANET: {"lan", "mesh"},
         Reach.INTERNET: {"anyone"},
@@ -47,6 +48,24 @@ def test_open_ports_are_the_offered_ones(machine: str) -> None:
 def test_site_is_closed_to_the_internet() -> None:
     for machine in ("heather", "gorse", "anchor"):
         assert not [opening for opening in opened(machine) if opening[2] == "anyone"]
+
+
+def machines_of(machine: str, changes: dict[str, str | None] | None = None) -> set[str]:
+    """Whom a machine's ruleset takes for machines that follow the repository, by name."""
+    collective = compiler(changes).collective
+    names = {str(collective.mesh_address(m)): m.name for m in collective.machines.values()}
+    rules = text(generation(machine, changes), "/etc/nftables.conf")
+    block = rules.partition("set machines {")[2].partition("}\n    }")[0]
+    return {names[address] for address in re.findall(r"fd[0-9a-f:]+", block)}
+
+
+def test_machines_are_the_managed_and_enrolled_ones() -> None:
+    assert machines_of("heather") == {"east", "west", "heather", "anchor"}
+    assert machines_of("gorse") == machines_of("east") == machines_of("heather")
+
+
+def test_machine_that_was_struck_out_is_let_in_by_nobody() -> None:
+    assert machines_of("heather", {"keys/anchor.yaml": None}) == {"east", "west", "heather"}
 
 
 def test_gateway_opens_ssh_names_web_and_mesh() -> None:

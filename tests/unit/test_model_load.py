@@ -91,7 +91,7 @@ def test_files_that_hentou_does_not_read_are_no_problem() -> None:
             "content/kerminy/config.yaml": "title: [unclosed\n",
             "recipes/wiki/recipe.yml": "anything\n",
             "announcements/cut.md": "…",
-            "secrets/wiki.age": b"\xff\x00",
+            "secrets/README.md": "…",
             "compose.yaml": "services: {}\n",
             "overrides/kerminy-1/etc/motd": "Hello\n",
         }

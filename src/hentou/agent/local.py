@@ -7,6 +7,11 @@ from hentou.effects.disk import Disk
 from hentou.errors import HentouError
 
 MACHINE_FILE = "/etc/hentou/machine"
+NOT_COMPILED = 6
+"""Exit status of `hentou converge --commit` for a commit that this machine cannot be compiled from; the others are
+those of `activate.Exit`.
+"""
+
 REPOSITORY = f"{BASE}/repo.git"
 
 

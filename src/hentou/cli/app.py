@@ -13,13 +13,17 @@ from typer.core import TyperGroup
 from hentou import __version__
 
 WRITE = "Describe a collective"
+GOVERN = "Decide together"
+FACTS = "Know and tell"
 MACHINE = "On a machine"
 LEARN = "Learn and rehearse"
 
 VERBS: Mapping[str, str] = {
     **dict.fromkeys(("check", "schema", "build", "plan", "explain", "bundle", "join"), WRITE),
+    **dict.fromkeys(("publish", "cosign", "verify", "roster", "enrol", "adopt", "strike", "secret"), GOVERN),
+    **dict.fromkeys(("status", "log", "detach", "attach"), FACTS),
     **dict.fromkeys(
-        ("converge", "status", "generations", "rollback", "adopt", "overwrite", "identity", "recover"), MACHINE
+        ("sync", "converge", "generations", "rollback", "overwrite", "pin", "identity", "recover"), MACHINE
     ),
     "lab": LEARN,
 }
@@ -52,17 +56,22 @@ class _Commands(dict[str, Any]):
 
 def _command(verb: str) -> Any:
     module, only = import_module(f"hentou.cli.{verb}"), typer.Typer(rich_markup_mode=None)
-    if verb == "lab":
+    if hasattr(module, "app"):
+        for command in module.app.registered_commands:
+            command.help = _told(command.callback)
         only.add_typer(module.app, name=verb, rich_help_panel=VERBS[verb])
     else:
         # A callback keeps typer from taking the one verb for the whole program.
         only.callback()(lambda: None)
         function = getattr(module, verb)
-        # A backspace keeps click from filling the examples into one paragraph.
-        told = cleandoc(function.__doc__).replace("\n\nExamples:", "\n\n\b\nExamples:")
-        only.command(rich_help_panel=VERBS[verb], help=told)(function)
+        only.command(rich_help_panel=VERBS[verb], help=_told(function))(function)
     group: Any = typer.main.get_command(only)
     return group.commands[verb]
+
+
+def _told(function: Any) -> str:
+    """A function's help, with a backspace that keeps click from filling the examples into one paragraph."""
+    return cleandoc(function.__doc__).replace("\n\nExample", "\n\n\b\nExample")
 
 
 class _Verbs(TyperGroup):

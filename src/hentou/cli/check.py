@@ -13,6 +13,7 @@ from hentou import compose
 from hentou.cli.output import as_json, out, say
 from hentou.effects.tree import open_tree
 from hentou.errors import InvalidCollectiveError, Problem
+from hentou.model.secrets import Stale, stale
 from hentou.model.types import Collective
 
 
@@ -33,17 +34,26 @@ def check(
     """
     try:
         collective = compose.load(open_tree(directory, rev))
-        problems, words = compose.compiler(collective).problems(), summary(collective)
+        problems, words, red = compose.compiler(collective).problems(), summary(collective), stale(collective)
     except InvalidCollectiveError as invalid:
-        problems, words = invalid.problems, ""
+        problems, words, red = invalid.problems, "", ()
     if json:
         as_json({"problems": [asdict(problem) for problem in problems]})
     elif problems:
         _tell(problems)
     else:
         say(words)
+        _warn(red)
     if problems:
         raise typer.Exit(1)
+
+
+def _warn(red: tuple[Stale, ...]) -> None:
+    """Tell secrets that somebody knows who should not: no problem of the files, and no reason to hold a change back."""
+    for item in red:
+        say(f"secret {item}", "red")
+    if red:
+        say("  → `hentou secret rotate --all-stale`", "bold")
 
 
 def summary(collective: Collective) -> str:

@@ -14,17 +14,21 @@ from hentou.cli.output import as_json, say
 
 def identity(
     machine: Annotated[str, typer.Option(help=f"This machine's name; by default from {MACHINE_FILE}.")] = "",
+    new: Annotated[bool, typer.Option("--new", help="Make new keys; the ones of before are lost.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Print the public halves of this machine's keys.
+    """Print the public halves of this machine's keys, and the code that stands for them.
 
-    Keys that are not there yet are made. An admin writes them to keys/MACHINE.yaml of the repository, with the
-    certificate that answers the request. The private halves stay in /var/lib/hentou/keys, readable by root
-    only.
+    Keys that are not there yet are made. The private halves stay in /var/lib/hentou/keys, readable by root only.
+    An admin takes the public ones with `hentou enrol`, and compares the code with what this machine says.
 
-    Example: hentou identity --json
+    A copied disk has another machine's keys: with --new it gets its own, and is enrolled again with --replace. Until
+    that is published it is out of the mesh, and reads no secret.
+
+    Examples: hentou identity
+              hentou identity --json > kerminy-1.json
     """
-    found = public_halves(Host(), machine or this_machine())
+    found = public_halves(Host(), machine or this_machine(), new=new)
     if json:
         as_json(found)
         return

@@ -233,6 +233,23 @@ def start(machine: MachineName, name: Name = "lab") -> None:
     output.note(f"{machine} is on")
 
 
+@app.command()
+def replace(
+    machine: MachineName,
+    plain: Annotated[bool, typer.Option("--plain", help="With Debian alone, as a provider delivers it.")] = False,
+    name: Name = "lab",
+) -> None:
+    """Put another computer in a machine's place: an empty disk, hentou installed, not enrolled. Switches it on.
+
+    Example: hentou lab replace kerminy-1
+    """
+    host.require_root()
+    found = Lab.attach(name).machine(machine)
+    found.replace(plain=plain)
+    found.start()
+    output.note(f"{machine} is another computer now, and on; next: hentou enrol, or hentou adopt ssh://…")
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def clock(
     machine: MachineName,

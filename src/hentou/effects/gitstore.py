@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hentou.effects import clock
+from hentou.effects.calls import Calls
 from hentou.effects.git import clean_environment
 from hentou.effects.process import Result, run
 from hentou.errors import HentouError
@@ -26,15 +29,22 @@ _NOBODY = {
 }  # fmt: skip
 """The same content gives the same commit, whoever writes it and when."""
 
+_MEMORY = 2**29
+"""Bytes that a fetch may allocate: deltas of a few bytes can stand for objects of gigabytes."""
+
 _LOCAL = 120.0
 """Seconds that a local question to Git may take."""
 
 
 @dataclass(frozen=True)
 class GitStore:
-    """One repository, by its Git directory (for a working copy, its `.git`)."""
+    """One repository, by its Git directory (for a working copy, its `.git`).
+
+    One that is not `durable` may be damaged by a power cut, and is quicker.
+    """
 
     path: Path
+    durable: bool = True
 
     @classmethod
     def init(cls, path: Path, settings: Mapping[str, str] | None = None) -> GitStore:
@@ -48,6 +58,10 @@ class GitStore:
             store.git("config", name, value)
         return store
 
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        return (*(_DURABLE if self.durable else ("-c", "core.fsync=none")), *_CAREFUL)
+
     def git(
         self,
         *words: str | Path,
@@ -57,8 +71,16 @@ class GitStore:
         env: Mapping[str, str] | None = None,
     ) -> Result:
         """Run git on this repository, durably and without following anything that it holds."""
-        command: list[str | Path] = ["git", "--git-dir", self.path, *_DURABLE, *_CAREFUL, *words]
+        command: list[str | Path] = ["git", "--git-dir", self.path, *self._flags, *words]
         return run(command, stdin=stdin, check=check, timeout=timeout, env={**clean_environment(), **(env or {})})
+
+    def borrow(self, other: Path) -> None:
+        """Read what `other` has as if it were here: nothing of it is copied or fetched again."""
+        file = self.path / "objects/info/alternates"
+        line = f"{other}/objects\n"
+        if not file.exists() or file.read_text() != line:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(line)
 
     def refs(self, prefix: str) -> dict[str, str]:
         """Every ref at or under a prefix, with the object that it names."""
@@ -132,15 +154,27 @@ class GitStore:
     def _tree(self, lines: Iterable[str]) -> str:
         return self.git("mktree", stdin="".join(f"{line}\n" for line in lines)).stdout.strip()
 
-    def fetch(self, source: str | Path, refspecs: Iterable[str], *, seconds: float, size: int) -> str:
+    def fetch(
+        self,
+        source: str | Path,
+        refspecs: Iterable[str],
+        *,
+        seconds: float,
+        size: int,
+        upload_pack: str = "git-upload-pack",
+        env: Mapping[str, str] | None = None,
+    ) -> str:
         """Fetch from another repository, for at most `seconds`, writing no file of more than `size` bytes.
 
-        Returns why it failed, empty when it did not. What a broken transfer leaves is swept by `sweep`.
+        `upload_pack` is the program that serves it there, `env` what a transport needs. Returns why it failed, empty
+        when it did not. What a broken transfer leaves is swept by `sweep`.
         """
-        limits = ["timeout", "--kill-after=2", str(seconds), "prlimit", f"--fsize={size}"]
-        command: list[str | Path] = ["git", "--git-dir", self.path, *_DURABLE, *_CAREFUL, "fetch", "--quiet"]
-        command += ["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no", "--", source]
-        done = run([*limits, *command, *refspecs], check=False, timeout=seconds + 5, env=clean_environment())
+        limits = ["timeout", "--kill-after=2", str(seconds), "prlimit", f"--fsize={size}", f"--data={_MEMORY}"]
+        command: list[str | Path] = ["git", "--git-dir", self.path, *self._flags, "fetch", "--quiet"]
+        command += ["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no"]
+        command += [f"--upload-pack={upload_pack}", "--", source]
+        environment = {**clean_environment(), **(env or {})}
+        done = run([*limits, *command, *refspecs], check=False, timeout=seconds + 5, env=environment)
         if not done.status:
             return ""
         if done.status in (124, 137):
@@ -153,6 +187,22 @@ class GitStore:
         """Remove what transfers that were broken off left in the store of objects."""
         for left in (*self.path.glob("objects/pack/tmp_*"), *self.path.glob("objects/??/tmp_obj_*")):
             left.unlink(missing_ok=True)
+
+    def unlock(self, seconds: float) -> None:
+        """Remove the locks of commands that died, which Git would respect for ever: those not taken within `seconds`,
+        by a clock that may have been set back or forth since.
+        """
+        for lock in (*self.path.glob("*.lock"), *self.path.glob("refs/**/*.lock")):
+            with suppress(FileNotFoundError):
+                if abs(clock.now().timestamp() - lock.stat().st_mtime) >= seconds:
+                    lock.unlink()
+
+    def flush(self) -> None:
+        """Return once the names of what was written are durable too: Git flushes files, not their directories."""
+        names = ("objects", "objects/pack", "refs", "refs/heads", "refs/hentou", ".")
+        for folder in (self.path / name for name in names):
+            if folder.is_dir():
+                Calls().sync_directory(str(folder))
 
     def log(self, tip: str, *excluding: str) -> Iterator[str]:
         """Commits reachable from `tip` and from none of `excluding`, oldest first, following first parents only."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -74,13 +77,17 @@ def interactive(command: Sequence[str | Path]) -> int:
     return subprocess.run([str(word) for word in command], check=False).returncode
 
 
+Program = subprocess.Popen[bytes]
+"""A running program."""
+
+
 def spawn(
     command: Sequence[str | Path],
     *,
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     stderr: IO[bytes] | int = subprocess.DEVNULL,
     env: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Program:
     """Start a program that outlives its caller: its own session, no terminal, no inherited input."""
     return subprocess.Popen(
         [str(word) for word in command],
@@ -108,3 +115,17 @@ def converse(command: Sequence[str | Path], env: Mapping[str, str] | None = None
         stderr=subprocess.DEVNULL,
         env=env,
     )
+
+
+def end(program: Program, *, kill: bool = False) -> None:
+    """Ask a spawned program, and all of its session that it started, to end; or make them, with `kill`."""
+    with suppress(ProcessLookupError):
+        os.killpg(program.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+
+def follow(command: Sequence[str | Path]) -> tuple[int, str]:
+    """Run a program whose standard error is the caller's own; its exit status and what it printed."""
+    done = subprocess.run(
+        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False
+    )
+    return done.returncode, done.stdout.decode(errors="replace")

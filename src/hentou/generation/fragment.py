@@ -132,3 +132,5 @@ class Fragment:
     units: tuple[Unit, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     checks: tuple[Check, ...] = field(default=())
+    claims: tuple[tuple[str, Pointer], ...] = ()
+    """Paths that a program writes there itself, each with where it is said: nobody else may own them."""

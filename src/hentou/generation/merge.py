@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -29,6 +29,7 @@ def merge(collective: Collective, machine: Machine, fragments: Sequence[Fragment
     explicit = {link.path for _, link in links}
     links += [wanted for wanted in wants if wanted[1].path not in explicit]
     merger.disjoint(files, links)
+    merger.claims(fragments, {item.path: by for by, item in files} | {link.path: by for by, link in links})
     merger.paths([*directories, *files, *links])
     merger.ports(ports)
     if merger.problems:
@@ -130,6 +131,13 @@ class _Merger:
         for by, link in links:
             if link.path in paths:
                 self.clash("file", link.path, paths[link.path], by, link.because)
+
+    def claims(self, fragments: Sequence[Fragment], owned: Mapping[str, str]) -> None:
+        """Refuse a file or link where another fragment has a program write."""
+        for fragment in fragments:
+            for path, pointer in fragment.claims:
+                if path in owned:
+                    self.clash("file", path, owned[path], fragment.by, (pointer,))
 
     def paths(self, things: Iterable[tuple[str, Directory | File | Symlink]]) -> None:
         """Refuse paths that lead elsewhere than they say: whoever writes them is root."""

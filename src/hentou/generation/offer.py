@@ -17,6 +17,7 @@ class Reach(StrEnum):
     LOCAL = "local"
     LAN = "lan"
     MESH = "mesh"
+    MACHINES = "machines"
     GATEWAYS = "gateways"
     INTRANET = "intranet"
     INTERNET = "internet"
@@ -26,8 +27,8 @@ class Reach(StrEnum):
 class Port:
     """`by` listens on this port of `machine`, for those within `reach`.
 
-    LOCAL is claimed but never opened; MESH is every machine of the mesh; GATEWAYS only gateways, over the
-    mesh; INTRANET the site's LAN and the mesh; INTERNET everybody.
+    LOCAL is claimed but never opened; MESH is every machine of the mesh; MACHINES only those that are managed and
+    enrolled, GATEWAYS only gateways, both over the mesh; INTRANET the site's LAN and the mesh; INTERNET everybody.
     """
 
     machine: str

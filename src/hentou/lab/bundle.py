@@ -8,8 +8,13 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from hentou.admin.enrol import member
+from hentou.admin.workcopy import WorkCopy
+from hentou.agent import carried
 from hentou.effects.process import run
 from hentou.errors import HentouError
+from hentou.ledger.statements import REF
+from hentou.trust.acceptance import Trust
 
 PYTHON = "3.13"
 """The Python of Debian 13, which the bundle's wheels are for."""
@@ -54,6 +59,36 @@ def build_bundle(target: Path, arch: str = "amd64", progress: Callable[[str], No
         shutil.copy(root / "src/hentou/agent/install.sh", target / "install.sh")
         (target / "hentou.key").write_text(key)
     return target
+
+
+def for_machine(bundle: Path, repository: Path, machine: str) -> Trust:
+    """Add to a bundle what makes it one machine's: its name, whom it obeys, and the repository as accepted.
+
+    HentouError when the collective describes no such machine, or nothing was published yet.
+    """
+    copy = WorkCopy(repository)
+    member(copy.collective(), machine)
+    trust = copy.trust
+    if trust is None or not trust.sequence:
+        raise HentouError("nothing of this collective was published yet", "publish first: `hentou publish`")
+    if machine not in copy.collective(trust.head).machines:
+        raise HentouError(f"{machine} is described, but that was not published yet", "publish first: `hentou publish`")
+    general(bundle)
+    copy.store.update({carried.HEAD: trust.head})
+    try:
+        file = (bundle / carried.REPOSITORY).resolve()
+        copy.store.git("bundle", "create", "--quiet", file, carried.HEAD, REF, timeout=600)
+    finally:
+        copy.store.update({carried.HEAD: ""})
+    (bundle / carried.MACHINE).write_text(f"{machine}\n")
+    (bundle / carried.TRUST).write_bytes(trust.json)
+    return trust
+
+
+def general(bundle: Path) -> None:
+    """Make a bundle any machine's again."""
+    for name in (carried.TRUST, carried.MACHINE, carried.REPOSITORY):
+        (bundle / name).unlink(missing_ok=True)
 
 
 def fetch_wheels(requirements: Path, wheels: Path, arch: str = "amd64", *options: str) -> None:

@@ -1,69 +1,94 @@
-"""The lab's administrator: enrols booted machines, pushes the collective to each, and has all converge."""
+"""The lab's administrators: they found the collective, enrol booted machines, sign, push, and have all converge."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from hentou import compose
+from hentou.admin import publish
+from hentou.admin.authority import authority
+from hentou.admin.commits import commit
+from hentou.admin.enrol import record
+from hentou.admin.reach import DirectoryConnection
+from hentou.admin.signing import choose
+from hentou.admin.workcopy import WorkCopy, found
 from hentou.effects import clock, git
+from hentou.effects.process import Result
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
 from hentou.features.mesh import join_script
 from hentou.lab.image import Progress
 from hentou.lab.lab import Lab, Machine
+from hentou.lab.node import HostNode
+from hentou.lab.signers import Signers
+from hentou.ledger.statements import PROPOSALS, REF
 from hentou.model.types import Collective
-from hentou.trust import pki
-
-MACHINE_REPOSITORY = "var/lib/hentou/repo.git"
 
 
 class Admin:
-    """Somebody with the collective's repository and the key of its authority, as on an admin's laptop.
+    """Whoever has the collective's working copy, as on an admin's laptop, and the keys of everybody in its roster.
 
-    `repository` is a working copy: edit files there, `commit`, then `push` and `converge`.
+    `repository` is that working copy: edit files there, `commit`, then `push` and `converge`. These put things
+    straight onto the machines' disks; `hentou` runs the real commands on a node, which go over the network.
     """
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self.repository = lab.repository
-        self._key = lab.work / "secrets" / "authority.key"
+        self.signers = Signers(lab.work / "secrets")
+        self.copy = WorkCopy(self.repository)
 
     @property
     def authority(self) -> Path:
         """The certificate of the collective's authority, which a browser must trust."""
         return self.repository / "keys" / "authority.pem"
 
+    @property
+    def accepted(self) -> str:
+        """The commit that this laptop has accepted, as every machine is to."""
+        trust = self.copy.trust
+        return trust.head if trust else ""
+
     def load(self) -> Collective:
         """The collective as the working copy has it now."""
         return compose.load(DirectoryTree(self.repository))
 
-    def make_authority(self) -> None:
-        """Make the collective's authority, once."""
-        if self.authority.exists():
-            return
-        self._key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._key.touch(0o600)
-        self._key.write_bytes(pki.new_key())
-        self.authority.parent.mkdir(exist_ok=True)
-        name = self.load().spec.name
-        self.authority.write_bytes(pki.new_authority(name, self._key.read_bytes(), clock.now()))
+    def found(self) -> None:
+        """Begin the collective's history, with keys of this lab for the people of its roster."""
+        self.signers.take_over(self.repository)
+        self.copy.set("user.signingkey", str(self.signers.key(self.people[0])))
+        self.commit("Keys of this lab for the roster")
+        found(self.copy)
 
-    def enrol(self, machine: Machine) -> None:
-        """Write down a machine's public halves, and sign its issuing authority."""
-        machine.copy_in(f"{machine.spec.name}\n".encode(), "/etc/hentou/machine")
-        said = json.loads(machine.succeed("hentou identity --json"))
-        site_domain = self.load().site_domain(machine.spec.site)
-        issuer = pki.sign_issuer(
-            said["csr"].encode(), site_domain, self._key.read_bytes(), self.authority.read_bytes(), clock.now()
-        )
-        lines = [f"wireguard: {said['wireguard']}"]
-        if said.get("ssh_host"):
-            lines.append(f"ssh_host: {said['ssh_host']}")
-        lines += ["certificate: |", *(f"  {line}" for line in issuer.decode().splitlines())]
-        (self.repository / "keys" / f"{machine.spec.name}.yaml").write_text("\n".join(lines) + "\n")
+    @property
+    def people(self) -> tuple[str, ...]:
+        """The people of the roster, as written."""
+        return tuple(self.load().roster.admins)
+
+    def pin(self, machine: Machine) -> None:
+        """Give a machine its name and its first trust, as its installation does."""
+        trust = self.copy.trust
+        if trust is None:
+            raise HentouError("this collective is not founded yet", "`found` it first")
+        machine.copy_in(trust.json, "/run/trust.json")
+        machine.succeed(f"hentou pin --machine {machine.spec.name} </run/trust.json")
+
+    def enrol(self, machines: Iterable[Machine]) -> None:
+        """Write down machines' public halves, with a certificate for each one's issuing authority, in one commit."""
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            said = list(pool.map(lambda machine: json.loads(machine.succeed("hentou identity --json")), machines))
+        kept, files = authority(self.repository), []
+        collective = self.load()
+        for identity in said:
+            files.append(f"keys/{identity['machine']}.yaml")
+            text = record(identity, collective, kept.key, kept.certificate, clock.now())
+            (self.repository / files[-1]).write_bytes(text)
+        commit(self.repository, "Enrol the machines", [*files, *kept.made])
 
     def join_external(self, machine: Machine) -> None:
         """Do what an external machine's own administrator would: run the printed script, send back the key."""
@@ -77,10 +102,50 @@ class Admin:
         """Commit everything in the working copy; the commit's hash."""
         return git.commit_all(self.repository, message)
 
+    def sign(self, person: str = "") -> None:
+        """Sign the working copy's head as the next step, unless it is that already."""
+        if self.copy.head == self.accepted:
+            return
+        trust = found(self.copy)
+        signer = choose(self.copy, trust.roster, self.signers.key(person or self.people[0]))
+        settled = publish.sign_head(self.copy, signer)
+        if settled.missing:
+            raise HentouError(settled.missing, settled.hint)
+
     def push(self, machines: Iterable[Machine] | None = None) -> None:
-        """Push the working copy's head to machines, as a push over SSH would."""
-        for machine in machines if machines is not None else self.managed():
-            git.push(self.repository, machine.root / MACHINE_REPOSITORY)
+        """Sign the working copy's head and have machines accept it, without activating it."""
+        self.sign()
+        head, tip = self.accepted, self.copy.store.get(REF)
+        refs = [f"+{tip}:{PROPOSALS}/{self.people[0]}", f"+{head}:refs/hentou/heads/{head}"]
+
+        def one(machine: Machine) -> None:
+            inbox = DirectoryConnection(self.copy.store, machine.spec.name, machine.root, _nothing)
+            if why := inbox.push(refs):
+                raise HentouError(f"{machine.spec.name}: {why}", "look inside with `hentou lab shell`")
+            machine.succeed("hentou sync --inbox-only --no-converge")
+
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(one, machines if machines is not None else self.managed()))
+
+    def hentou(
+        self,
+        node: HostNode,
+        words: str,
+        *,
+        person: str = "",
+        stdin: str = "",
+        fails: bool = False,
+        timeout: float = 240,
+    ) -> str:
+        """Run hentou on a laptop or the visitor's computer, in the working copy, as one of the roster's people.
+
+        What it printed; MachineFailed when it ended otherwise than expected.
+        """
+        self.copy.set("user.signingkey", str(self.signers.key(person or self.people[0])))
+        program = Path(sys.executable).with_name("hentou")
+        given = f"printf %s {shlex.quote(stdin)} |" if stdin else ""
+        command = f"cd {self.repository} && {given} {program} {words}"
+        return node.fail(command, timeout) if fails else node.succeed(command, timeout)
 
     def converge(self, machines: Iterable[Machine] | None = None, progress: Progress = lambda _: None) -> None:
         """Have machines converge side by side; HentouError that names the ones that did not."""
@@ -103,17 +168,22 @@ class Admin:
 
 
 def deploy(lab: Lab, progress: Progress = lambda _: None) -> Admin:
-    """Enrol every machine, push, converge: what an administrator does once for a new collective."""
+    """Found, enrol every machine, sign, push, converge: what an administrator does once for a new collective."""
     admin = Admin(lab)
-    admin.make_authority()
+    admin.found()
     progress("enrolling the machines")
     with ThreadPoolExecutor(max_workers=4) as pool:
-        list(pool.map(admin.enrol, admin.managed()))
+        list(pool.map(admin.pin, admin.managed()))
+    admin.enrol(admin.managed())
     for machine in lab.machines():
         if machine.spec.external is not None:
             admin.join_external(machine)
-    admin.commit("Enrol the machines")
-    progress("pushing the collective to every machine")
+    admin.commit("Join the external machines")
+    progress("signing the collective, and pushing it to every machine")
     admin.push()
     admin.converge(progress=progress)
     return admin
+
+
+def _nothing(argv: object, stdin: bytes, timeout: float) -> Result:  # noqa: ARG001 - a disk runs no programs
+    return Result((), 127, "", "only a disk")

@@ -48,7 +48,7 @@ class Machine(MachineNode):
         self.computer = computer
         self.directory = directory
         self._network = network
-        self._lower = lower
+        self._images = lower
         if (self._disk / _CLOCK.lstrip("/")).exists():
             self.extra = _commands_environment()
 
@@ -86,9 +86,29 @@ class Machine(MachineNode):
         containers.start(container, self._console, {MARK: self._network.lab})
         self._wait_for_boot()
 
+    def replace(self, *, plain: bool = False) -> None:
+        """Put another computer in its place, with an empty disk, and leave it off: all that was on the old one is gone.
+
+        `plain` has it hold Debian alone, as a provider delivers it; otherwise hentou's bundle is installed too.
+        """
+        if self.on:
+            self.crash()
+        containers.forget(self.namespace)
+        mounts.unmount(self.root)
+        for folder in (self._disk, self.directory / "work"):
+            mounts.remove(folder)
+        self.extra = ()
+        self._plain.touch() if plain else self._plain.unlink(missing_ok=True)
+
+    @property
+    def _plain(self) -> Path:
+        return self.directory / "plain"
+
     def _insert_disk(self) -> None:
         new = not self._disk.exists()
-        mounts.overlay(self._lower, self._disk, self.directory / "work", self.root)
+        # The last image is Debian alone; what lies over it is what hentou's bundle installs.
+        images = self._images[-1:] if self._plain.exists() else self._images
+        mounts.overlay(images, self._disk, self.directory / "work", self.root)
         if new:
             identity = sha256(f"lab machine id {self.namespace}".encode()).hexdigest()[:32]
             (self.root / "etc/machine-id").write_text(f"{identity}\n")

@@ -7,7 +7,9 @@ The head is no parent: the chain stays small, and is verified before anything th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -24,6 +26,11 @@ PROPOSALS = "refs/hentou/proposals"
 """Statements on their way to be accepted, one by each person who pushes one; only in inboxes."""
 
 MOST_SIGNATURES = 64
+MOST_WAYS = 64
+"""Commits of one step that are looked at; more than a few are a trap for whoever walks them all."""
+
+_SIGNATURE = re.compile(r"[0-9a-f]{16}\.sig")
+_AT_ONCE = 4
 MOST_STEPS = 20_000
 """Statements that are followed in one go; a collective that publishes ten times a day makes as many in five years."""
 
@@ -42,12 +49,22 @@ class Kept:
         return Signed(self.statement, sshsig.good_keys(self.statement.data, self.signatures.values(), NAMESPACE))
 
 
+def signed(kept: Iterable[Kept]) -> list[Signed]:
+    """Several statements with the keys whose signatures are good; OpenSSH works on a few at a time."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda one: one.signed, kept))
+
+
 def read(store: GitStore, commit: str) -> Kept:
     """The statement that a commit holds; RefusedError (malformed) when it holds none."""
     data = store.read(commit, "statement.json", LONGEST)
-    names = [name for name in store.names(commit, "signatures") if name.endswith(".sig")]
-    if data is None or len(names) > MOST_SIGNATURES:
-        raise RefusedError(Why.MALFORMED, f"commit {commit[:12]} holds no statement")
+    names = store.names(commit, "signatures")
+    # Every machine keeps what it accepts for ever, and passes it on: nothing may hide beside a statement.
+    alone = set(store.names(commit)) <= {"statement.json", "signatures"} and all(map(_SIGNATURE.fullmatch, names))
+    if data is None or not alone or len(names) > MOST_SIGNATURES:
+        raise RefusedError(
+            Why.MALFORMED, f"commit {commit[:12]} holds something else than a statement with its signatures"
+        )
     found = {name: store.read(commit, f"signatures/{name}", sshsig.LONGEST) for name in names}
     try:
         statement = Statement.parse(data)
@@ -87,18 +104,30 @@ def _back(store: GitStore, trust: Trust, last: Kept) -> list[Kept]:
     for sequence in range(last.statement.sequence - 1, trust.sequence, -1):
         earlier: dict[str, tuple[Kept, ...]] = {}
         for way in layer.values():
-            for parent in store.parents(way[0].commit):
+            for parent in _parents(store, way[0]):
                 kept = read(store, parent) if parent not in earlier else None
                 if kept and kept.statement.sequence == sequence and kept.statement.digest in way[0].statement.previous:
                     earlier[parent] = (kept, *way)
+        if len(earlier) > MOST_WAYS:
+            raise RefusedError(Why.MALFORMED, f"more than {MOST_WAYS} commits for step {sequence}")
         if not earlier:
             raise RefusedError(Why.SKIPPED, f"step {sequence + 1} continues no step {sequence} that can be found")
         layer = earlier
     ways = list(layer.values())
     for way in ways:
+        _parents(store, way[0])
+    for way in ways:
         if not trust.sequence or trust.statement in way[0].statement.previous:
             return list(way)
     return list(ways[0])
+
+
+def _parents(store: GitStore, kept: Kept) -> tuple[str, ...]:
+    """Commits of the statements that one continues; RefusedError when others hang on it too."""
+    found = store.parents(kept.commit)
+    if len(found) > len(kept.statement.previous):
+        raise RefusedError(Why.MALFORMED, f"commit {kept.commit[:12]} has parents that its statement does not continue")
+    return found
 
 
 def step(trust: Trust, kept: Kept, find: Callable[[Trust, Statement], Head]) -> Trust:

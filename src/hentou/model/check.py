@@ -7,13 +7,14 @@ from itertools import islice
 
 from pydantic import BaseModel
 
-from hentou.model import collisions, references, sense, settings
+from hentou.model import collisions, references, secret_rules, sense, settings
 from hentou.model.draft import Draft
 
 RULES = (
     *references.RULES,
     *collisions.RULES,
     *sense.RULES,
+    *secret_rules.RULES,
 )
 """Each is given a draft and yields problems; none depends on another."""
 

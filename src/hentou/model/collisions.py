@@ -103,18 +103,26 @@ def ports(draft: Draft) -> Iterator[Problem]:
 
 
 def accounts(draft: Draft) -> Iterator[Problem]:
-    """Admins whose derived user ids are the same, and those with the name of a system account."""
-    if draft.roster is None:
-        return
-    document = draft.documents[ROSTER]
-    claims = [_Claim(derive.uid(a), a, document, ("admins", a)) for a in draft.roster.admins]
+    """People with an account whose derived user ids are the same, and those with the name of a system account."""
+    claims = [_Claim(derive.uid(name), name, document, path) for name, document, path in _with_accounts(draft)]
     for holder, claim in _twice(claims):
-        message = f"the user ids derived from the names {claim.by} and {holder.by} are the same"
-        yield document.key(claim.path, message, f"rename {claim.by}, also in people/")
+        if holder.by != claim.by:
+            message = f"the user ids derived from the names {claim.by} and {holder.by} are the same"
+            yield claim.document.key(claim.path, message, f"rename {claim.by}, also in people/")
     for claim in claims:
         if claim.by in SYSTEM_ACCOUNTS:
             message = f"{claim.by} is an account of the system"
-            yield document.key(claim.path, message, "use the person's own name")
+            yield claim.document.key(claim.path, message, "use the person's own name")
+
+
+def _with_accounts(draft: Draft) -> Iterator[tuple[str, Document, Path]]:
+    """Admins, and référents with a key, with where their keys are written."""
+    admins = draft.roster.admins if draft.roster else {}
+    for admin in admins:
+        yield admin, draft.documents[ROSTER], ("admins", admin)
+    for name, person in draft.people.items():
+        if person.ssh and name not in admins:
+            yield name, draft.documents[f"people/{name}.yaml"], ("ssh",)
 
 
 SYSTEM_ACCOUNTS = frozenset(
@@ -129,18 +137,23 @@ SYSTEM_ACCOUNTS = frozenset(
 
 def ssh_keys(draft: Draft) -> Iterator[Problem]:
     """One SSH key under two people, who would then count as two signers; and a key written twice."""
-    if draft.roster is None:
-        return
-    document = draft.documents[ROSTER]
-    claims = (
-        _Claim(tuple(key.split()[:2]), admin, document, ("admins", admin, str(index)))
-        for admin, keys in draft.roster.admins.items()
-        for index, key in enumerate(keys)
-    )
-    for holder, claim in _twice(claims):
+    for holder, claim in _twice(_ssh_keys(draft)):
+        # An admin's own key may let them in as a référent elsewhere.
+        if holder.by == claim.by and holder.document is not claim.document:
+            continue
         owner = "twice under one person" if holder.by == claim.by else f"also that of {holder.by}"
-        line = document.value(holder.path, "").line
-        yield document.value(claim.path, f"this key is {owner}, on line {line}", "each person has their own key")
+        line = holder.document.value(holder.path, "").line
+        where = f"on line {line}" if holder.document is claim.document else f"in {holder.document.file}:{line}"
+        yield claim.document.value(claim.path, f"this key is {owner}, {where}", "each person has their own key")
+
+
+def _ssh_keys(draft: Draft) -> Iterator[_Claim]:
+    for admin, keys in (draft.roster.admins if draft.roster else {}).items():
+        for index, key in enumerate(keys):
+            yield _Claim(tuple(key.split()[:2]), admin, draft.documents[ROSTER], ("admins", admin, str(index)))
+    for name, person in draft.people.items():
+        for index, key in enumerate(person.ssh):
+            yield _Claim(tuple(key.split()[:2]), name, draft.documents[f"people/{name}.yaml"], ("ssh", str(index)))
 
 
 def machine_keys(draft: Draft) -> Iterator[Problem]:

@@ -59,6 +59,11 @@ class Draft:
         return frozenset(stem(file) for file in self.files | self.strays if is_file_of("people", file))
 
     @cached_property
+    def site_names(self) -> frozenset[str]:
+        """Every site that has a file."""
+        return frozenset(stem(file) for file in self.files | self.strays if is_file_of("sites", file))
+
+    @cached_property
     def admin_names(self) -> frozenset[str]:
         """Everybody in the roster."""
         return frozenset(self._mapping(ROSTER, "admins"))

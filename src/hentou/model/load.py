@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel
 
 from hentou.errors import HentouError, InvalidCollectiveError, Problem
-from hentou.model import shape
+from hentou.model import secret_rules, shape
 from hentou.model.check import check
 from hentou.model.draft import AUTHORITY, COLLECTIVE, ROSTER, Draft, is_file_of, stem
 from hentou.model.types import (
@@ -94,6 +94,7 @@ def read(tree: Tree) -> Draft:
             draft.keys[stem(file)] = keys
         elif is_file_of("secrets", file) and (secret := _read(draft, tree, file, Secret)):
             draft.secrets[stem(file)] = secret
+    draft.problems += secret_rules.values(tree, draft.files)
     draft.authority = _authority(draft, tree)
     return draft
 

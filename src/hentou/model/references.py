@@ -21,6 +21,17 @@ def referents(draft: Draft) -> Iterator[Problem]:
         yield from _unknown_people(draft, draft.site_documents[name], ("referents",), site.referents)
 
 
+def canaries(draft: Draft) -> Iterator[Problem]:
+    """Canary sites that do not exist: every change would wait for them in vain."""
+    if draft.spec is None:
+        return
+    document, known = draft.documents[COLLECTIVE], draft.site_names
+    for index, site in enumerate(draft.spec.policies.canaries):
+        if site not in known:
+            path = ("policies", "canaries", str(index))
+            yield _unknown(document, path, "site", site, known=known, make=f"write sites/{site}.yaml")
+
+
 def members(draft: Draft) -> Iterator[Problem]:
     """Members of groups without a file of their own."""
     if draft.spec is None:
@@ -159,5 +170,5 @@ def machine_files(draft: Draft) -> Iterator[Problem]:
 
 
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
-    referents, members, roster_people, machine_admins, guests, service_machines, agreements, machine_files,
+    referents, canaries, members, roster_people, machine_admins, guests, service_machines, agreements, machine_files,
 )  # fmt: skip

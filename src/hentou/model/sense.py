@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from hentou.errors import Problem
-from hentou.model.draft import ROSTER, Draft
+from hentou.model.draft import COLLECTIVE, ROSTER, Draft
 from hentou.model.types import Lan, Machine, Site
 from hentou.model.yaml import Document
 
@@ -79,6 +79,39 @@ def roster(draft: Draft) -> Iterator[Problem]:
         # Fewer people could lower the threshold, so that it would protect from nobody.
         message = f"fewer people than the {draft.roster.threshold} who must sign any change"
         yield document.value(("root_threshold",), message, f"raise it to {draft.roster.threshold} or more")
+
+
+def waves(draft: Draft) -> Iterator[Problem]:
+    """Canary sites that prove nothing, and a patience that ends before anything can have been proved."""
+    if draft.spec is None:
+        return
+    document, policies = draft.documents[COLLECTIVE], draft.spec.policies
+    for index, name in enumerate(policies.canaries):
+        site = draft.sites.get(name)
+        if name in policies.canaries[:index]:
+            yield document.value(
+                ("policies", "canaries", str(index)), f"{name} is written twice", "remove one of the two"
+            )
+        elif site is not None and all(machine.external for machine in site.machines.values()):
+            yield document.value(
+                ("policies", "canaries", str(index)),
+                f"{name} has no machine that hentou manages, so nothing would ever prove healthy there",
+                "choose another site, or describe its machine",
+            )
+    if policies.canaries and policies.patience < policies.soak:
+        yield document.value(
+            ("policies", "patience") if "patience" in document.mapping("policies") else ("policies", "soak"),
+            "patience ends before a change can have been healthy for long enough at a canary site",
+            "write a patience that is longer than soak, such as 1d",
+        )
+
+
+def poll(draft: Draft) -> Iterator[Problem]:
+    """Machines that would ask their peers all the time, or as good as never."""
+    if draft.spec is not None and not 5 <= draft.spec.policies.poll <= 86400:
+        hint = "write something from 5s to 1d, such as 60s"
+        message = "machines would ask each other all the time, or as good as never"
+        yield draft.documents[COLLECTIVE].value(("policies", "poll"), message, hint)
 
 
 def lan_addresses(draft: Draft) -> Iterator[Problem]:
@@ -181,6 +214,8 @@ def _draws(machine: Machine) -> bool:
 RULES: tuple[Callable[[Draft], Iterator[Problem]], ...] = (
     gateways,
     roster,
+    waves,
+    poll,
     lan_addresses,
     boxes,
     subnets,

@@ -77,9 +77,21 @@ class Trust:
         if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
             raise ValueError("no trust of this format")
         try:
-            return cls(**{**record, "roster": Roster.parse(record["roster"])})
+            found = cls(**{**record, "roster": Roster.parse(record["roster"])})
         except (TypeError, KeyError) as error:
             raise ValueError(f"no trust: {error}") from error
+        if fault := found._fault():
+            raise ValueError(f"no trust: {fault}")
+        return found
+
+    def _fault(self) -> str:
+        """Why nothing could be judged by this; empty when it could. A file that was damaged must not open a door."""
+        texts = (self.repository, self.statement, self.head)
+        if not all(isinstance(text, str) for text in texts) or type(self.sequence) is not int or self.sequence < 0:
+            return "a field of the wrong type"
+        if bool(self.sequence) != bool(self.statement) or bool(self.sequence) != bool(self.head):
+            return "a sequence without its statement and head, or these without a sequence"
+        return self.roster.fault
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,7 @@ def examine(trust: Trust, signed: Signed) -> None:
     if statement.repository != trust.repository:
         raise RefusedError(Why.ANOTHER_COLLECTIVE, "a statement for another collective's repository")
     if statement.ref != REF:
-        raise RefusedError(Why.ANOTHER_REF, f"a statement for {statement.ref}, not for {REF}")
+        raise RefusedError(Why.ANOTHER_REF, f"a statement for {statement.ref[:100]!r}, not for {REF}")
     _next(trust, statement)
     if statement.epoch not in (trust.roster.epoch, trust.roster.epoch + 1):
         raise RefusedError(
@@ -120,7 +132,7 @@ def _known_signers(trust: Trust, signed: Signed) -> None:
     if not signed.keys:
         raise RefusedError(Why.UNSIGNED, "nobody signed it", "publish with `hentou publish`, which signs")
     if not trust.roster.signers(signed.keys):
-        keys = ", ".join(sorted(signed.keys))
+        keys = ", ".join(sorted(signed.keys)[:3]) + (" and others" if len(signed.keys) > 3 else "")
         raise RefusedError(Why.STRANGER, f"nobody of the trusted roster signed it, only {keys}")
 
 

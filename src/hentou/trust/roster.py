@@ -8,10 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hentou.errors import HentouError
-from hentou.model import types as model
+
+if TYPE_CHECKING:
+    # A fifth of a second of pydantic, for one annotation: `hentou status` and the journals do without.
+    from hentou.model import types as model
 
 
 def fingerprint(key: str) -> str:

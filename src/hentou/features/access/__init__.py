@@ -1,4 +1,4 @@
-"""access: the admins' personal accounts and keys, SSH without passwords or root, and sudo."""
+"""access: admins' and référents' personal accounts and keys, SSH without passwords or root, and sudo."""
 
 from __future__ import annotations
 
@@ -33,14 +33,26 @@ def admins(collective: Collective, machine: Machine) -> tuple[str, ...]:
     return tuple(sorted(named & set(roster)))
 
 
+def referents(collective: Collective, machine: Machine) -> tuple[str, ...]:
+    """Référents of a machine's site who have a key and are no admins of this machine, in the order of names."""
+    named = {name for name in collective.site_of(machine).referents if collective.people[name].ssh}
+    return tuple(sorted(named - set(admins(collective, machine))))
+
+
 def render(view: View[Settings]) -> Fragment:
     """Accounts, their keys where only root writes, SSH and sudo."""
-    people = admins(view.collective, view.machine)
-    because = (view.here, Pointer("roster.yaml", ("admins",)))
+    own, contacts = admins(view.collective, view.machine), referents(view.collective, view.machine)
+    people = (*own, *contacts)
+    because: tuple[Pointer, ...] = (view.here, Pointer("roster.yaml", ("admins",)))
+    if contacts:
+        because += (Pointer(f"sites/{view.machine.site}.yaml", ("referents",)),)
     return Fragment(
         by="access",
         packages=("openssh-server", "sudo"),
-        users=tuple(_account(view, person) for person in people),
+        users=(
+            *(_account(view, person, ("sudo",)) for person in own),
+            *(_account(view, person, ()) for person in contacts),
+        ),
         directories=(
             Directory("/etc/ssh/authorized_keys.d", because=because),
             *(
@@ -49,13 +61,14 @@ def render(view: View[Settings]) -> Fragment:
             ),
         ),
         files=(
-            *(_keys(view, person) for person in people),
+            *(_keys(view, person, view.collective.roster.admins[person]) for person in own),
+            *(_keys(view, person, view.collective.people[person].ssh, "restrict,pty ") for person in contacts),
             File(
                 "/etc/ssh/sshd_config.d/10-hentou.conf",
-                fill(__package__, "sshd.conf", people=people),
+                fill(__package__, "sshd.conf", people=people, referents=contacts),
                 because=because,
             ),
-            File("/etc/sudoers.d/hentou", fill(__package__, "sudoers"), 0o440, because=because),
+            File("/etc/sudoers.d/hentou", fill(__package__, "sudoers", referents=contacts), 0o440, because=because),
             File(
                 "/etc/systemd/system/ssh.service.d/hentou.conf",
                 fill(__package__, "ssh.service.conf"),
@@ -73,10 +86,12 @@ def render(view: View[Settings]) -> Fragment:
 
 
 def _why(view: View[Settings], person: str) -> tuple[Pointer, ...]:
-    return (Pointer("roster.yaml", ("admins", person)), view.here)
+    if person in admins(view.collective, view.machine):
+        return (Pointer("roster.yaml", ("admins", person)), view.here)
+    return (Pointer(f"sites/{view.machine.site}.yaml", ("referents",)), Pointer(f"people/{person}.yaml", ("ssh",)))
 
 
-def _account(view: View[Settings], person: str) -> User:
+def _account(view: View[Settings], person: str, groups: tuple[str, ...]) -> User:
     known = view.collective.people.get(person)
     return User(  # noqa: S604 — the login shell, not a shell command
         person,
@@ -84,12 +99,12 @@ def _account(view: View[Settings], person: str) -> User:
         comment=known.full_name.replace(":", " ").replace(",", " ") if known else "",
         home=f"/home/{person}",
         shell="/bin/bash",
-        groups=("sudo",),
+        groups=groups,
         system=False,
         because=_why(view, person),
     )
 
 
-def _keys(view: View[Settings], person: str) -> File:
-    text = "".join(f"{key}\n" for key in view.collective.roster.admins[person])
+def _keys(view: View[Settings], person: str, keys: Iterable[str], options: str = "") -> File:
+    text = "".join(f"{options}{key}\n" for key in keys)
     return File(f"/etc/ssh/authorized_keys.d/{person}", text.encode(), because=_why(view, person))

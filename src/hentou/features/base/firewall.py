@@ -11,6 +11,7 @@ from hentou.generation.template import fill
 from hentou.model.types import Collective, Machine
 
 _FROM_MESH = 'iifname "hentou" ip6 saddr @mesh'
+_FROM_MACHINES = 'iifname "hentou" ip6 saddr @machines'
 _FROM_GATEWAYS = 'iifname "hentou" ip6 saddr @gateways'
 _FROM_LAN = 'iifname != "hentou" ip saddr @lan'
 
@@ -39,6 +40,7 @@ def ruleset(collective: Collective, machine: Machine, offers: Offers) -> File:
         "nftables.conf",
         lan=str(lan.subnet) if lan else "",
         mesh=f"{collective.mesh_prefix}::/64",
+        machines=[str(collective.mesh_address(m)) for m in collective.managed if m.name in collective.keys],
         gateways=[str(collective.mesh_address(m)) for m in collective.gateways],
         openings=list(openings(ports, has_lan=lan is not None)),
         gateway=machine.gateway,
@@ -61,6 +63,7 @@ def _sources(reach: Reach, *, has_lan: bool) -> tuple[str, ...]:
         Reach.LOCAL: (),
         Reach.LAN: lan,
         Reach.MESH: (_FROM_MESH,),
+        Reach.MACHINES: (_FROM_MACHINES,),
         Reach.GATEWAYS: (_FROM_GATEWAYS,),
         Reach.INTRANET: (*lan, _FROM_MESH),
         Reach.INTERNET: ("",),
