@@ -102,16 +102,14 @@ ATTACKS = {
     another_ref: "another-ref",
     another_collective: "another-collective",
     not_descending: "not-descending",
-    roster_shrunk: "waiting",
+    roster_shrunk: "of the 2 persons",
     roster_in_silence: "roster",
-    one_person_with_two_keys: "waiting",
+    one_person_with_two_keys: "of the 2 persons",
 }
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_refused(
-    pair: tuple[Lab, Admin], attack: Callable[[Forger, Admin], Kept], tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+def test_refused(pair: tuple[Lab, Admin], attack: Callable[[Forger, Admin], Kept], tmp_path: Path) -> None:
     lab, admin = pair
     machine = lab.machine("konkarlab-1")
     machine.succeed("hentou sync --inbox-only --no-converge")

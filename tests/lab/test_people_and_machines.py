@@ -64,11 +64,12 @@ def test_a_stolen_machine_is_struck_out(whole: tuple[Lab, Admin]) -> None:
         machine.fail(f"wg show hentou allowed-ips | grep -q {address}")
     assert "stolen at the fair" in lab.machine("vps-1").succeed("git --git-dir /var/lib/hentou/repo.git log -1 main")
     # Another computer, under the old name. Its first console shows the code that the référent reads out.
-    thief.replace()
-    admin.deliver(thief)
+    thief.replace(plain=True)
     thief.start()
+    admin.bring_stick(thief)
     code = json.loads(thief.wait_until_succeeds("hentou identity --json 2>/dev/null"))["code"]
     page = f"http://{thief.computer.address}:8425/"
+    lab.laptop("konkarlab").wait_until_succeeds(f"curl -fsS {page}", 30)
     admin.hentou(lab.laptop("konkarlab"), f"enrol konkarlab-1 {page} --code {code}")
     admin.hentou(lab.visitor, "publish --yes --no-wait")
     follows(thief, admin.accepted, 180)
@@ -83,9 +84,10 @@ def test_a_dead_gateway_is_replaced(whole: tuple[Lab, Admin]) -> None:
     machine.replace(plain=True)
     machine.start()
     machine.copy_in(admin.signers.public("yuna").encode(), "/root/.ssh/authorized_keys", 0o600)
-    machine.succeed("systemctl start ssh")
+    machine.succeed("ssh-keygen -A && systemctl start ssh")
+    key = machine.succeed("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub").split()[1]
     admin.hentou(lab.visitor, "strike vps-2 --why 'its disk died'")
-    admin.hentou(lab.visitor, "adopt ssh://root@203.0.113.11 --as vps-2 --yes", timeout=300)
+    admin.hentou(lab.visitor, f"adopt ssh://root@203.0.113.11 --as vps-2 --fingerprint {key}", timeout=300)
     admin.hentou(lab.visitor, "publish --yes --no-wait", timeout=120)
     for name in MACHINES:
         follows(lab.machine(name), admin.accepted, 180)

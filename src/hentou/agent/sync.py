@@ -207,6 +207,7 @@ class Sync:
         self.report.sequence, self.report.head = trust.sequence, trust.head
         self.report.refused |= intake.refused
         self.report.waiting |= intake.waiting
+        intake.memory.wait(intake.waiting)
         for person, why in intake.waiting.items():
             self.host.tell(f"waits in the inbox, from {person}: {why}")
 

@@ -4,7 +4,8 @@
 
     {"refused":  {"why": WHY, "message": TEXT, "from": SOURCE, "at": TIME}   the last refusal; {} for none
      "accepted": [{"sequence": N, "head": COMMIT, "at": TIME}, …]            the newest 50, oldest first
-     "failed":   {COMMIT: REASON}}                                           heads that could not be activated
+     "failed":   {COMMIT: REASON}                                            heads that could not be activated
+     "waiting":  {PERSON: WHY}}                                              proposals that miss signatures
 
 WHY is a `trust.acceptance.Why`; SOURCE is `inbox PERSON` or `peer MACHINE`; TIME is ISO 8601 in UTC.
 A refusal goes when its source gives something good again. Standard library only.
@@ -41,6 +42,7 @@ class Synced:
     refused: Mapping[str, str] = field(default_factory=dict)
     accepted: tuple[Step, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> bytes:
@@ -53,7 +55,7 @@ class Synced:
         record: Any = json.loads(data)
         try:
             steps = tuple(Step(**item) for item in record["accepted"])
-            return cls(dict(record["refused"]), steps, dict(record["failed"]))
+            return cls(dict(record["refused"]), steps, dict(record["failed"]), dict(record.get("waiting", {})))
         except (KeyError, TypeError) as error:
             raise ValueError(f"no record of syncs: {error}") from error
 
@@ -99,6 +101,10 @@ class Memory:
         if commit in self._now.failed:
             failed = {known: why for known, why in self._now.failed.items() if known != commit}
             self._save(replace(self._now, failed=failed))
+
+    def wait(self, proposals: Mapping[str, str]) -> None:
+        """Remember which proposals of the inbox miss signatures; those known before and not among them are gone."""
+        self._save(replace(self._now, waiting=dict(proposals)))
 
     def forget(self) -> None:
         """Begin anew: another collective was pinned."""

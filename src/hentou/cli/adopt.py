@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,7 +98,8 @@ def _machine(
     address = Address.parse(text)
     shown = host_key(address)
     _believe(address, shown, fingerprint)
-    with root_on(address, machine, shown, key, interactive=sys.stdin.isatty()) as root:
+    own = key or _own_key(repository)
+    with root_on(address, machine, shown, own, interactive=sys.stdin.isatty()) as root:
         adoption = Adoption(repository, machine, root, note)
         newcomer = adoption.examine()
         built = bundle or build_bundle(source_root() / "build" / f"bundle-{newcomer.arch}", newcomer.arch, note)
@@ -114,6 +116,17 @@ def _machine(
     from hentou.cli.enrol import tell  # noqa: PLC0415
 
     tell(machine, done.enrolled)
+
+
+def _own_key(repository: Path) -> Path | None:
+    """The key that this admin signs with, which is likely the one that was given to the provider; None for none."""
+    from hentou.admin.signing import choose  # noqa: PLC0415
+    from hentou.admin.workcopy import WorkCopy  # noqa: PLC0415
+
+    copy = WorkCopy(repository)
+    with suppress(HentouError):
+        return choose(copy, copy.roster_at(copy.head)).file
+    return None
 
 
 def _believe(address: Address, key: str, wanted: str) -> None:

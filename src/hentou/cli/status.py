@@ -11,6 +11,7 @@ import typer
 from hentou.agent import synced
 from hentou.agent.facts import gather
 from hentou.agent.host import Host
+from hentou.agent.local import MACHINE_FILE
 from hentou.agent.members import members
 from hentou.agent.standing import has_store, standing, store
 from hentou.cli.output import as_json, note, say
@@ -65,9 +66,12 @@ def status(
 
 def is_laptop(host: Host, directory: Path) -> bool:
     """Whether the verb is asked in a working copy, and not on a machine of a collective."""
+    if host.disk.stat(MACHINE_FILE) is None:
+        return directory != Path() or (directory / "collective.yaml").exists()
     if directory != Path():
-        return True
-    return host.disk.stat("/etc/hentou/machine") is None and (directory / "collective.yaml").exists()
+        # Root must not read a Git configuration of somebody else's choice.
+        raise HentouError("this is a machine of a collective, which looks at its own repository", "leave -C out")
+    return False
 
 
 def _record(host: Host) -> dict[str, Any]:
@@ -105,17 +109,19 @@ def _record(host: Host) -> dict[str, Any]:
 
 def _followed(host: Host, now: Standing) -> dict[str, Any]:
     """What this machine has accepted and refused, and whether it follows."""
+    remembered = synced.load(host.disk)
     return {
         "sequence": now.sequence,
         "head": now.head,
         "detached": dict(now.detached) or None,
-        "refused": dict(synced.load(host.disk).refused) or None,
+        "refused": dict(remembered.refused) or None,
+        "waiting": dict(remembered.waiting),
         "alarms": list(now.alarms),
     }
 
 
 def _name(host: Host) -> str:
-    data = host.disk.read_or_none("/etc/hentou/machine") or b""
+    data = host.disk.read_or_none(MACHINE_FILE) or b""
     return data.decode(errors="replace").strip()
 
 
@@ -224,7 +230,7 @@ def _print(record: dict[str, Any]) -> None:
         say(f"{path}: adopted here, waiting for the repository")
     for unit, active in record["units_down"].items():
         say(f"{unit} is {active}", "red")
-    if record["well"]:
+    if record["well"] and not (record["alarms"] or record["refused"]):
         say("all is well", "green")
 
 
@@ -237,6 +243,8 @@ def _print_followed(record: dict[str, Any]) -> None:
     if refused := record["refused"]:
         words = f"{refused.get('message', '')} (from {refused.get('from', 'somebody')}, {refused.get('at', '')})"
         say(f"refused: {printable(words)}", "yellow")
+    for person, why in record["waiting"].items():
+        say(f"proposed by {printable(person)}: {printable(why)}", "yellow")
     for alarm in record["alarms"]:
         say(f"alarm: {printable(alarm)}", "red")
 

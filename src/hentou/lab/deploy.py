@@ -18,10 +18,11 @@ from hentou.admin.reach import DirectoryConnection
 from hentou.admin.signing import choose
 from hentou.admin.workcopy import WorkCopy, found
 from hentou.effects import clock, git
-from hentou.effects.process import Result
+from hentou.effects.process import Result, run
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
 from hentou.features.mesh import join_script
+from hentou.lab.bundle import build_bundle, for_machine, source_root
 from hentou.lab.image import Progress
 from hentou.lab.lab import Lab, Machine
 from hentou.lab.node import HostNode
@@ -89,6 +90,13 @@ class Admin:
             text = record(identity, collective, kept.key, kept.certificate, clock.now())
             (self.repository / files[-1]).write_bytes(text)
         commit(self.repository, "Enrol the machines", [*files, *kept.made])
+
+    def bring_stick(self, machine: Machine) -> None:
+        """Have somebody install a machine from a stick that was made for it: a bundle with the accepted repository."""
+        stick = machine.root / "root" / "bundle"
+        run(["cp", "-a", build_bundle(source_root() / "build" / "bundle"), stick])
+        for_machine(stick, self.repository, machine.spec.name)
+        machine.succeed("sh /root/bundle/install.sh", timeout=180)
 
     def join_external(self, machine: Machine) -> None:
         """Do what an external machine's own administrator would: run the printed script, send back the key."""

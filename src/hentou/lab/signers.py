@@ -30,8 +30,9 @@ class Signers:
 
     def adopt(self, person: str, name: str) -> None:
         """From now on a person's key is the one called so."""
+        new, old = self.key(person, name), self.key(person)
         for suffix in ("", ".pub"):
-            Path(f"{self.key(person, name)}{suffix}").replace(f"{self.key(person)}{suffix}")
+            Path(f"{new}{suffix}").replace(f"{old}{suffix}")
 
     def take_over(self, repository: Path) -> None:
         """Give everybody of a working copy's roster their key of this lab instead of those written there."""
