@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import boot, compile_sites, converge, memory, power_cuts
+from benchmarks import boot, compile_sites, converge, following, journals, memory, power_cuts
 from benchmarks.report import Section, page
 
 MEASURES = {
@@ -18,6 +18,8 @@ MEASURES = {
     "boot": boot.measure,
     "memory": memory.measure,
     "agent": memory.agent,
+    "following": following.measure,
+    "journals": journals.measure,
     "power-cuts": power_cuts.measure,
     "converge": converge.measure,
 }

@@ -29,6 +29,7 @@ def measure(work: Path) -> Section:
     model = compose.load(DirectoryTree(Path("examples/pilot")))
     with Lab.up(model, bundle=build_bundle(work / "bundle"), name="bench") as lab:
         admin = deploy(lab)
+        admin.still()
         before = admin.commit("As it is")
         page = admin.repository / "content" / "kerminy" / "_index.md"
         page.write_text(page.read_text() + "\nUne ligne de plus.\n")

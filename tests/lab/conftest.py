@@ -95,8 +95,13 @@ def boot() -> Iterator[Callable[[Path], tuple[Lab, Admin]]]:
 
 @pytest.fixture(scope="session")
 def pilot(boot: Callable[[Path], tuple[Lab, Admin]]) -> tuple[Lab, Admin]:
-    """The pilot collective, converged, with somebody who administers it."""
-    return boot(ROOT / "examples" / "pilot")
+    """The pilot collective, converged, with somebody who administers it.
+
+    Its resident agents are switched off for good: these scenarios look at one converge at a time.
+    """
+    lab, admin = boot(ROOT / "examples" / "pilot")
+    admin.still()
+    return lab, admin
 
 
 @pytest.fixture(scope="session")

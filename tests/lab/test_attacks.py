@@ -55,7 +55,8 @@ def forked(forger: Forger, admin: Admin) -> Kept:
 
 
 def same_step_again(forger: Forger, admin: Admin) -> Kept:
-    statement = forger.statement(a_page(forger), sequence=forger.trust.sequence, previous=("0" * 64,))
+    previous = ("0" * 64,) if forger.trust.sequence > 1 else ()
+    statement = forger.statement(a_page(forger), sequence=forger.trust.sequence, previous=previous)
     return forger.sign(statement, [admin.signers.key("yuna")])
 
 

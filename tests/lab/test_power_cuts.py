@@ -19,6 +19,7 @@ SEED = 20270301
 def cuttable(boot: Callable[[Path], tuple[Lab, Admin]]) -> Iterator[tuple[Lab, Admin]]:
     """A pilot of its own: after the drill nobody else should use it."""
     lab, admin = boot(Path(__file__).parents[2] / "examples" / "pilot")
+    admin.still()
     yield lab, admin
     lab.down()
 

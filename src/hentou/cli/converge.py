@@ -13,9 +13,13 @@ from hentou.agent.diff import difference
 from hentou.agent.host import Host
 from hentou.agent.local import MACHINE_FILE, NOT_COMPILED, REPOSITORY, this_machine
 from hentou.cli.output import as_json, note, say
+from hentou.effects.disk import LockedError
 from hentou.errors import HentouError
 from hentou.generation.generation import Generation
 from hentou.generation.step import Plan
+
+_PATIENCE = 180.0
+"""Seconds to wait for another activation: as long as one usually takes at most."""
 
 
 def converge(
@@ -64,10 +68,25 @@ def converge(
     if dry_run:
         _show(host, generation, preview(host, generation, options), json=json)
         return
-    outcome = activate(host, generation, options)
+    outcome = _patiently(host, generation, options)
     if outcome.exit is Exit.ACTIVE and not certificates_only:
         _note_commit(host, generation, at)
     finish(host, generation, outcome, json=json)
+
+
+def _patiently(host: Host, generation: Generation, options: Options) -> Outcome:
+    """Activate once nobody else does: the agent may be at it just now."""
+    deadline, told = host.monotonic() + _PATIENCE, False
+    while True:
+        try:
+            return activate(host, generation, options)
+        except LockedError as taken:
+            if host.monotonic() > deadline:
+                raise
+            if not told:
+                note(f"{taken.message}: waiting for it to end")
+                told = True
+            host.sleep(0.5)
 
 
 class Wanted(NamedTuple):

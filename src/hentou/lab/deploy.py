@@ -31,6 +31,9 @@ from hentou.ledger.statements import PROPOSALS, REF
 from hentou.model.types import Collective
 
 
+_NEVER = b"[Unit]\nConditionPathExists=/the-agent-is-still\n"
+
+
 class Admin:
     """Whoever has the collective's working copy, as on an admin's laptop, and the keys of everybody in its roster.
 
@@ -169,6 +172,13 @@ class Admin:
         failed = [f"{name} (status {status}):\n{output}" for name, status, output in results if status]
         if failed:
             raise HentouError("not active: " + "\n".join(failed), "look inside with `hentou lab shell MACHINE`")
+
+    def still(self) -> None:
+        """Switch the resident agents off for good, and wait for what they started: for drills of single converges."""
+        for machine in self.managed():
+            machine.copy_in(_NEVER, "/etc/systemd/system/hentou-agent.service.d/still.conf")
+            machine.succeed("systemctl daemon-reload && systemctl stop hentou-agent")
+            machine.wait_until_fails("pgrep --full 'hentou (sync|converge)'", 60)
 
     def managed(self) -> list[Machine]:
         """The lab's machines that follow the repository."""
