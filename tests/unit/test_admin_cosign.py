@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from publish_world import Laptop, World
+from publish_world import Laptop, World, public
 
-from hentou.admin import cosign, gather, verify
+from hentou.admin import cosign, gather, rosters, verify
 from hentou.admin.chain import own_branch, settle
 from hentou.admin.deliver import Delivery, Fate, deliver
 from hentou.admin.signing import choose
 from hentou.errors import HentouError
+from hentou.ledger import statements
 
 pytestmark = pytest.mark.integration
 
@@ -117,11 +118,50 @@ def test_what_does_not_verify_is_told(world: World) -> None:
     assert (good.people, good.wrong) == (("malo", "yuna"), "")
     assert verify.published_as(malo.copy, malo.copy.head, [good]) == 1
     bad = replace(good.kept.statement, head="0" * 40)
-    from hentou.ledger import statements
-
     kept = statements.write(malo.copy.store, bad, good.kept.signatures.values(), ())
     trust = malo.copy.trust
     assert trust
     malo.copy.keep(replace(trust, statement=bad.digest), kept.commit)
     with pytest.raises(HentouError, match="the head 000000000000 of its first step is not here"):
         list(verify.verify(malo.copy))
+
+
+def test_a_person_who_only_comes_may_cosign(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    laptop = world.yuna
+    laptop.publish()
+    rosters.add(laptop.directory, "nora", public(world.key("nora")))
+    rosters.threshold(laptop.directory, 2)
+    assert {d.fate for d in laptop.publish().deliveries} == {Fate.WAITING}
+    nora = world.laptop("nora")
+    gather_trust(nora)
+    (proposal,) = cosign.fetch(nora.copy, nora.reach)
+    signer = cosign.choose(nora.copy, proposal)
+    assert (signer.person, proposal.people) == ("nora", {"yuna"})
+    assert proposal.missing == "signed by 1 of the 2 persons that the new roster needs"
+    assert not cosign.adds(nora.copy, proposal, cosign.choose(nora.copy, proposal, world.key("yuna")))
+    settled = settle(nora.copy, cosign.countersign(nora.copy, proposal, signer), "nora")
+    assert {d.fate for d in deliver(nora.reach, settled, "nora")} == {Fate.ACCEPTED}
+
+
+def test_a_stranger_with_a_roster_of_their_own_proposes_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.yuna.publish()
+    other = world.laptop("nora")
+    gather_trust(other)
+    rosters.add(other.directory, "nora", public(world.key("nora")))
+    settled = other.publish().settled
+    assert settled.here
+    assert [p.people for p in cosign.proposals(other.copy, [settled.kept.commit])] == [{"nora"}]
+    world.yuna.git("fetch", "--quiet", str(other.directory), "main", settled.kept.commit)
+    assert cosign.proposals(world.yuna.copy, [settled.kept.commit]) == ()
+
+
+def test_a_proposal_with_a_broken_roster_hides_no_other(world: World) -> None:
+    laptop = world.yuna
+    good = laptop.publish().settled.kept
+    head = laptop.commit("roster.yaml", "admins: [\n")
+    bad = replace(good.statement, head=head, epoch=2)
+    signature = choose(laptop.copy, own_branch(laptop.copy).trust.roster).sign(bad)
+    kept = statements.write(laptop.copy.store, bad, [signature], ())
+    assert [p.last for p in cosign.proposals(laptop.copy, [kept.commit, good.commit])] == [good]

@@ -100,6 +100,17 @@ def test_a_lost_laptop_is_replaced_by_another_admin(world: World, tmp_path: Path
     assert stolen.publish(new).settled.missing == ""
 
 
+def test_a_second_key_becomes_the_only_one(world: World, tmp_path: Path) -> None:
+    directory, spare = world.yuna.directory, public(make_key(tmp_path / "spare"))
+    rosters.add(directory, "yuna", spare)
+    rosters.rotate(directory, "yuna", spare)
+    assert rosters.written(directory).admins["yuna"] == (spare,)
+    with pytest.raises(HentouError, match="this is yuna's only key already"):
+        rosters.rotate(directory, "yuna", spare)
+    with pytest.raises(HentouError, match="in the roster already: it is malo's"):
+        rosters.rotate(directory, "yuna", public(world.key("malo")))
+
+
 def test_a_change_that_cannot_work_changes_nothing(world: World) -> None:
     laptop = world.yuna
     head = laptop.copy.head

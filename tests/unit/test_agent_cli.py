@@ -130,7 +130,17 @@ def test_rollback_quarantines_what_it_left(run: Run, tmp_path: Path) -> None:
 
 
 def test_recover(run: Run, tmp_path: Path, system: FakeSystem) -> None:
+    host_at(tmp_path, system).store.prepare()
     assert run("recover").stdout == "nothing was interrupted\n"
     with host_at(tmp_path, system).store.lock():
         assert run("recover", "--if-dead").exit_code == 0
         assert isinstance(run("recover").exception, HentouError)
+
+
+@pytest.mark.parametrize("words", [("recover",), ("adopt", "/etc/motd"), ("overwrite", "--all"), ("rollback",)])
+def test_a_computer_that_is_no_machine_keeps_nothing(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    run(*words)
+    assert not (tmp_path / "var/lib/hentou").exists()
+    refused = run("adopt", "/etc/motd").exception
+    assert isinstance(refused, HentouError)
+    assert "does not know its name" in refused.message

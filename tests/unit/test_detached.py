@@ -248,6 +248,19 @@ def test_a_laptop_sees_the_difference_before_it_attaches(laptop: FakeLink) -> No
     assert [words for _, words, _ in laptop.asked[1:]] == [("attach", "--dry-run"), ("attach", "--yes")]
 
 
+def test_a_laptop_whose_machines_all_fail_asks_nothing(laptop: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(*_: object) -> Any:
+        yield "gorse", Result((), 255, "", "gorse is not enrolled: no key\n  → `hentou enrol` first")
+
+    monkeypatch.setattr(attach_verb, "at_each_machine", nobody)
+    monkeypatch.setattr(detach_verb, "at_each_machine", nobody)
+    for words in (["attach", "moor"], ["detach", "moor", "--why", "x"]):
+        done = run(*words, answer="y\n")
+        assert done.exit_code == 1
+        assert done.output == "gorse is not enrolled: no key\n  → `hentou enrol` first\n"
+    assert laptop.asked == []
+
+
 def test_a_laptop_must_say_which_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detach_verb, "Disk", lambda: Disk(tmp_path))
     for words in (["detach", "--why", "x"], ["attach", "--yes"]):

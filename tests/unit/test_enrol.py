@@ -119,7 +119,7 @@ def test_the_authority_is_made_once(repository: Path, tmp_path: Path) -> None:
     assert (repository / "keys/authority.pem").read_bytes() == before
 
 
-def test_new_keys_need_to_be_wanted(repository: Path, tmp_path: Path) -> None:
+def test_new_keys_need_to_be_wanted(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     take(repository, "kerminy-1", machine_at(tmp_path / "m", "kerminy-1"))
     anew = machine_at(tmp_path / "n", "kerminy-1")
     with pytest.raises(HentouError, match="enrolled already") as refused:
@@ -128,6 +128,10 @@ def test_new_keys_need_to_be_wanted(repository: Path, tmp_path: Path) -> None:
     done = take(repository, "kerminy-1", anew, replace=True)
     assert done.replaced
     assert told(repository, "log", "-1", "--format=%s") == f"Enrol kerminy-1 anew ({anew['code']})"
+    cli.tell("kerminy-1", done)
+    assert "its new journal key begins a new journal" in capsys.readouterr().out
+    cli.tell("kerminy-1", take(repository, "kerminy-1", anew, replace=True, now=NOW.replace(hour=13)))
+    assert "its keys are the same as before; its certificate is new" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

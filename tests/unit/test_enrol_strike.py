@@ -66,7 +66,7 @@ def test_remove_takes_the_description_where_nothing_needs_it(repository: Path, t
     assert compose.load(DirectoryTree(repository)).secrets["wifi"].machines == ("vps-1",)
     with pytest.raises(HentouError, match="no machine is called 'kerminy-1'"):
         strike(repository, "kerminy-1", "again")
-    with pytest.raises(HentouError, match="kerminy-2 is not enrolled"):
+    with pytest.raises(HentouError, match="kerminy-2 is not enrolled: it has no keys in the collective"):
         strike(repository, "kerminy-2", "lost")
 
 

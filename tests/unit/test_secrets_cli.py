@@ -11,7 +11,7 @@ import pytest
 from secret_world import World, world
 from typer.testing import CliRunner, Result
 
-from hentou.admin import secrets
+from hentou.admin import authority, secrets
 from hentou.cli import secret
 from hentou.cli.check import check
 from hentou.effects.plaintext import in_memory
@@ -191,3 +191,33 @@ def test_removal(here: World) -> None:
     hentou(here, "set", "door", "-", given="v")
     assert hentou(here, "remove", "door").exit_code == 0
     assert (log(here)[0], list((here.top / "secrets").iterdir())) == ("Secret door: removed", [])
+
+
+def test_the_authority_takes_no_other_value(here: World) -> None:
+    made = authority.authority(here.top, [here.private["yuna"]])
+    commit(here)
+    for words in (("set", "authority", "-"), ("edit", "authority"), ("set", "authority", "--generate", "hex 32")):
+        refused = hentou(here, *words, given="v").exception
+        assert isinstance(refused, HentouError)
+        assert "belongs to keys/authority.pem" in refused.message
+    rotated = hentou(here, "rotate", "authority")
+    assert (rotated.exit_code, "belongs to keys/authority.pem" in rotated.stdout) == (1, True)
+    assert hentou(here, "set", "authority", "-", given=made.key.decode()).exit_code == 0
+    assert hentou(here, "set", "authority", "--all-admins").exit_code == 0
+    leave(here)
+    said = "authority: only a new one, of which every browser is told: docs/how-to/keep-a-secret.md\n"
+    assert CliRunner().invoke(_check(), [str(here.top)]).stdout.endswith(f"  → {said}")
+    left = hentou(here, "rotate", "--all-stale")
+    assert (left.exit_code, said in left.stdout) == (0, True)
+    secrets.put(here.top, "authority", b"junk")
+    with pytest.raises(HentouError, match="no private key in the PEM format"):
+        authority.authority(here.top, [here.private["yuna"]])
+
+
+def test_a_machine_that_waits_for_its_enrolment_is_told_what_it_will_read(here: World) -> None:
+    (here.top / "keys/buoy.yaml").unlink()
+    commit(here)
+    hentou(here, "set", "wifi", "-", "--machine", "buoy", given="v")
+    assert hentou(here, "who", "buoy").stdout == (
+        "buoy can read wifi once it is enrolled and `hentou secret rekey` was run\n"
+    )

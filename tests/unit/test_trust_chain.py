@@ -138,9 +138,12 @@ def test_broken_signatures_count_for_nothing(world: World) -> None:
     good = sshsig.sign(key(YUNA), NAMESPACE, made.data)
     broken = [
         "", "x", good[:100], good.replace("SIGNATURE", "SIGNATURF"), f" {good}", good.replace("\n", ""),
-        "-----BEGIN SSH SIGNATURE-----\n" + "A" * 20000, "-----BEGIN SSH SIGNATURE-----\n\0\xff\n", good[::-1],
+        "-----BEGIN SSH SIGNATURE-----\n\0\xff\n", good[::-1],
     ]  # fmt: skip
     assert world.refused(statements.write(world.store, made, broken, [world.first.commit]).commit) is Why.UNSIGNED
+    # One that is too long to be read would be kept and passed on for ever.
+    long = ["-----BEGIN SSH SIGNATURE-----\n" + "A" * 20000, good]
+    assert world.refused(statements.write(world.store, made, long, [world.first.commit]).commit) is Why.MALFORMED
 
 
 def test_signatures_by_the_hundred_are_not_even_tried(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

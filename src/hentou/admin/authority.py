@@ -18,11 +18,11 @@ from hentou.effects import clock
 from hentou.effects.disk import Disk
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
-from hentou.model.secrets import keys_of, value_file, yaml_file
+from hentou.model.secrets import AUTHORITY, keys_of, value_file, yaml_file
 from hentou.trust import pki
 
 CERTIFICATE = "keys/authority.pem"
-SECRET = "authority"  # noqa: S105 - its name
+SECRET = AUTHORITY
 FILES = (CERTIFICATE, value_file(SECRET), yaml_file(SECRET))
 """What an authority is in the repository."""
 
@@ -55,10 +55,25 @@ def authority(repository: Path, identities: Sequence[Path] | None = None, now: d
         )
     else:
         key = _make(repository)
+    if not pki.is_key(key):
+        raise HentouError(
+            f"the secret {SECRET} is no private key in the PEM format, so nothing can be certified",
+            f"have its former value back: `git log -- {value_file(SECRET)}` tells the commits that have it",
+        )
     if not certificate.exists():
         name = compose.load(DirectoryTree(repository)).spec.name
         _write(certificate, pki.new_authority(name, key, now or clock.now()))
     return Authority(key, certificate.read_bytes())
+
+
+def keep(repository: Path, value: bytes = b"") -> None:
+    """HentouError when `value` is not the key of the authority's certificate, which alone its secret may hold."""
+    file = repository / CERTIFICATE
+    if not (value and file.exists() and pki.belongs(value, file.read_bytes())):
+        raise HentouError(
+            f"{SECRET} belongs to {CERTIFICATE}: another value would be no authority",
+            "only a new authority replaces it: see docs/how-to/keep-a-secret.md",
+        )
 
 
 def _make(repository: Path) -> bytes:

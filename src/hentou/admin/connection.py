@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hentou.effects import ssh
 from hentou.effects.gitstore import GitStore
-from hentou.effects.process import Result
+from hentou.effects.process import Result, harmless
 from hentou.errors import HentouError
 
 INBOX = "/var/lib/hentou/inbox.git"
@@ -135,4 +135,4 @@ def _push(
     # Git tells a refused ref on standard output, everything else on standard error.
     refused = [line.split("\t")[-1] for line in done.stdout.splitlines() if line.startswith("!")]
     said = [line for line in done.stderr.splitlines() if line.startswith(("fatal:", "error:", "remote:", "sudo:"))]
-    return "; ".join(refused or said[:2]) or f"git push ended with status {done.status}"
+    return harmless("; ".join(refused or said[:2])) or f"git push ended with status {done.status}"

@@ -13,6 +13,7 @@ from hentou.admin.chain import Settled
 from hentou.admin.reach import Connection, Reaching, UnreachableError
 from hentou.effects.process import Result
 from hentou.ledger.statements import PROPOSALS
+from hentou.trust.journal import printable
 
 _SYNC = 120.0
 """Seconds for a machine to take a change in; it is activated apart."""
@@ -21,6 +22,8 @@ _FOLLOW = ("systemd-run", "--quiet", "--collect", "--no-block", "hentou", "sync"
 """As a unit of its own: a child of the SSH session would keep it open, and might end with it."""
 
 _START = 20.0
+_LONGEST = 1000
+"""Characters of what a machine gives for a reason."""
 
 
 class Fate(StrEnum):
@@ -67,7 +70,7 @@ def hand_over(connection: Connection, settled: Settled, person: str) -> Delivery
     if report is None:
         return Delivery(machine, Fate.REFUSED, way, _last_words(synced))
     if why := report["refused"].get(f"inbox {person}", ""):
-        return Delivery(machine, Fate.REFUSED, way, str(why))
+        return Delivery(machine, Fate.REFUSED, way, printable(str(why), _LONGEST))
     if report["sequence"] >= statement.sequence:
         # Activation takes as long as it takes: it outlives this connection, and the journal tells how it ended.
         started = connection.run(_FOLLOW, timeout=_START, root=True)
@@ -88,4 +91,4 @@ def _report(synced: Result) -> dict[str, Any] | None:
 def _last_words(synced: Result) -> str:
     lines = [line.strip() for line in (synced.stdout + synced.stderr).splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error:")]
-    return (errors or lines or [f"`hentou sync` ended with status {synced.status}"])[-1]
+    return printable((errors or lines or [f"`hentou sync` ended with status {synced.status}"])[-1], _LONGEST)

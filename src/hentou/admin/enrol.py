@@ -13,7 +13,7 @@ from hentou.admin import secrets
 from hentou.admin.authority import FILES, authority
 from hentou.admin.commits import all_or_nothing, commit
 from hentou.effects import clock, web
-from hentou.effects.process import run
+from hentou.effects.process import harmless, run
 from hentou.effects.tree import DirectoryTree
 from hentou.errors import HentouError
 from hentou.model.types import Collective, Keys, Machine
@@ -60,10 +60,12 @@ def _from_file(file: Path) -> bytes:
 
 def _over_ssh(address: str) -> bytes:
     """Ask over SSH; the code is compared all the same, so that this connection need not be trusted."""
-    options = ["-T", "-o", "StrictHostKeyChecking=accept-new"]
+    # Nobody knows yet who answers there: nothing of this person's, such as the agent of their keys, is forwarded.
+    closed = ("ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "PermitLocalCommand=no", "Tunnel=no")
+    options = ["-T", *(word for value in ("StrictHostKeyChecking=accept-new", *closed) for word in ("-o", value))]
     done = run(["ssh", *options, "--", address, _IDENTITY], check=False, timeout=60)
     if done.status:
-        said = done.stderr.strip().splitlines()[-1:] or [f"ssh ended with status {done.status}"]
+        said = harmless(done.stderr).strip().splitlines()[-1:] or [f"ssh ended with status {done.status}"]
         raise HentouError(f"{address}: {said[0]}", f"try it alone: ssh {address} sudo hentou identity --json")
     return done.raw
 
@@ -73,11 +75,12 @@ _IDENTITY = 'if [ "$(id -u)" = 0 ]; then hentou identity --json; else sudo -n he
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What an enrolment did: the commit, and whether older keys are out."""
+    """What an enrolment did: its commit, whether the machine was enrolled before, and the kinds of keys then new."""
 
     commit: str
     code: str
     replaced: bool
+    fresh: tuple[str, ...] = ()
 
 
 def record(
@@ -143,7 +146,13 @@ def enrol(
     files = (name, *FILES, *granted.files)
     code, anew = identity.code(said), before is not None
     head = commit(repository, f"Enrol {machine} {'anew ' if anew else ''}({code})", files)
-    return Enrolled(head, code, anew)
+    return Enrolled(head, code, anew, _fresh(before, said) if before else ())
+
+
+def _fresh(before: Keys, said: Mapping[str, object]) -> tuple[str, ...]:
+    """Which kinds of keys are not those that the machine had before."""
+    kinds = ("wireguard", "ssh_host", "journal", "age")
+    return tuple(k for k in kinds if str(getattr(before, k)).split()[:2] != str(said[k]).split()[:2])
 
 
 def _grant(

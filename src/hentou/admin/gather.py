@@ -26,6 +26,8 @@ _STATEMENTS = 2**24
 _OBJECTS = 2**28
 """Bytes that one fetch may bring."""
 
+_MAIN = "refs/heads/main"
+_NONE_THERE = "couldn't find remote ref"
 _TRUST_FILE = "/var/lib/hentou/trust.json"
 
 
@@ -65,13 +67,13 @@ def fetch(copy: WorkCopy, reach: Reaching, machines: Iterable[str] = ()) -> Gath
 
     A laptop that trusts nothing yet only hears: see `meet`.
     """
-    fresh = copy.trust is None
+    fresh, known = copy.trust is None, tuple(journal_keys(copy))
 
     def one(item: tuple[str, Connection | UnreachableError]) -> Heard:
         machine, found = item
         if isinstance(found, UnreachableError):
             return Heard(machine, trouble=found.message)
-        return _hear(copy.store, found, fresh=fresh)
+        return _hear(copy.store, found, known, fresh=fresh)
 
     with ThreadPoolExecutor(max_workers=16) as pool:
         heard = {found.machine: found for found in pool.map(one, reach.all(machines).items())}
@@ -93,12 +95,17 @@ def digest(copy: WorkCopy, heard: Mapping[str, Heard]) -> Gathered:
     return Gathered(heard, own_branch(copy).trust.sequence - before, branches, tuple(alarms))
 
 
-def _hear(store: GitStore, connection: Connection, *, fresh: bool) -> Heard:
-    """Statements first: they are small. Then what they speak of."""
+def _hear(store: GitStore, connection: Connection, known: Iterable[str], *, fresh: bool) -> Heard:
+    """Statements first: they are small. Then what they speak of, and journals of machines that are `known`: a machine
+    that was broken into may have invented thousands of names.
+    """
     machine, place = connection.machine, f"{REMOTES}/{connection.machine}"
-    why = connection.fetch([f"+{statements.REF}*:{place}/statements*"], seconds=20, size=_STATEMENTS)
-    if not why:
-        specs = [f"+{JOURNALS}/*:{place}/journals/*", f"+refs/heads/*:refs/remotes/hentou/{machine}/*"]
+    why = connection.fetch([f"+{statements.REF}:{place}/statements"], seconds=20, size=_STATEMENTS)
+    if _NONE_THERE in why:
+        why = ""
+    elif not why:
+        specs = [f"+{JOURNALS}/{name}/*:{place}/journals/{name}/*" for name in known]
+        specs.append(f"+{_MAIN}:refs/remotes/hentou/{machine}/main")
         why = connection.fetch(specs, seconds=120, size=_OBJECTS)
     tip = store.get(f"{place}/statements")
     pinned = _pinned(connection) if fresh and not tip else None
@@ -126,6 +133,10 @@ def _judge(copy: WorkCopy, tips: Mapping[str, list[str]]) -> tuple[tuple[Branch,
         except RefusedError as refused:
             alarms.append(f"{', '.join(machines)}: statements that are refused ({refused.why}): {refused.message}")
             continue
+        except HentouError as error:
+            # One machine that shows junk must not keep its admin from the others.
+            alarms.append(f"{', '.join(machines)}: statements that cannot be read: {error.message}")
+            continue
         if branch is not None:
             _add(copy.store, branches, replace(branch, machines=tuple(machines)))
     return tuple(branches), alarms
@@ -134,7 +145,7 @@ def _judge(copy: WorkCopy, tips: Mapping[str, list[str]]) -> tuple[tuple[Branch,
 def _sequence(store: GitStore, commit: str) -> int:
     try:
         return statements.read(store, commit).statement.sequence
-    except RefusedError:
+    except HentouError:
         return 0
 
 
@@ -273,12 +284,18 @@ def _take_journals(copy: WorkCopy, heard: Mapping[str, Heard]) -> list[str]:
     alarms: list[str] = []
     for machine in heard:
         prefix = f"{REMOTES}/{machine}/journals"
-        shown = {Journal.of(JOURNALS + ref.removeprefix(prefix)): tip
-                 for ref, tip in copy.store.refs(prefix).items()}  # fmt: skip
+        refs = copy.store.refs(prefix)
+        shown = {Journal.of(JOURNALS + ref.removeprefix(prefix)): tip for ref, tip in refs.items()}
         offers = {journal: tip for journal, tip in shown.items() if journal}
         if offers:
-            taken = ingest_all(copy.store, copy.store, offers, keys)
-            alarms += [alarm.text(machine) for alarm in taken.alarms]
+            try:
+                taken = ingest_all(copy.store, copy.store, offers, keys)
+            except HentouError as error:
+                alarms.append(f"{machine}: journals that cannot be read: {error.message}")
+            else:
+                alarms += [alarm.text(machine) for alarm in taken.alarms]
+        if refs:
+            copy.store.update(dict.fromkeys(refs, ""))
     return alarms
 
 

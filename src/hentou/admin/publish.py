@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hentou.admin import gather, signing
+from hentou.admin import gather, signing, workcopy
 from hentou.admin.chain import Branch, Settled, own_branch, settle
 from hentou.admin.deliver import Delivery, deliver
 from hentou.admin.reach import Reaching
@@ -125,9 +125,24 @@ def publish(copy: WorkCopy, reach: Reaching, key: Path | None = None, machines: 
     copy.require_clean()
     wanted = tuple(machines)
     gathered = gather.fetch(copy, reach, wanted)
-    signer = signing.choose(copy, own_branch(copy).trust.roster, key)
+    signer = choose(copy, key)
     settled = sign_head(copy, signer, gathered.branches)
-    return Published(settled, deliver(reach, settled, signer.person, wanted))
+    return Published(settled, () if settled.here else deliver(reach, settled, signer.person, wanted))
+
+
+def choose(copy: WorkCopy, key: Path | None = None) -> Signer:
+    """The key to sign HEAD with: of the trusted roster or, where HEAD changes it, of the new one.
+
+    Before the first step HEAD's roster is the trusted one, and is kept as such once there is a key of it to sign with.
+    """
+    if workcopy.founds(copy):
+        signer = signing.choose(copy, workcopy.founding_roster(copy), key)
+        workcopy.found(copy)
+        return signer
+    present, head = own_branch(copy).trust.roster, copy.roster_at(copy.head)
+    coming = head if head.epoch != present.epoch else None
+    known = [kept.signed.keys for kept in copy.proposals().values() if kept.statement.head == copy.head]
+    return signing.choose(copy, present, key, coming, frozenset().union(*known))
 
 
 def sign_head(copy: WorkCopy, signer: Signer, branches: Sequence[Branch] = ()) -> Settled:

@@ -100,7 +100,7 @@ class Reach:
         for _, found in self._each(self.enrolled()):
             if not isinstance(found, UnreachableError):
                 return found
-        raise UnreachableError("no machine answers", "see why each does not: `hentou publish --verbose`")
+        raise UnreachableError("no machine answers", "see which ways were tried: `hentou status`")
 
     def _each(self, machines: Sequence[str]) -> Iterator[tuple[str, Connection | UnreachableError]]:
         def one(machine: str) -> tuple[str, Connection | UnreachableError]:

@@ -75,16 +75,24 @@ def remove(repository: Path, person: str) -> Changed:
 
 
 def rotate(repository: Path, person: str, key: str, drop: str = "") -> Changed:
-    """Put a new key in place of a person's old ones, or of the one whose fingerprint is `drop`."""
+    """Put a key in place of a person's other ones, or of the one whose fingerprint is `drop`; the key may be one of
+    the person's already.
+    """
     roster = _require_known(repository, person)
-    _require_new(repository, key)
-    old = [known for known in roster.admins[person] if drop in ("", fingerprint(known))]
+    print_ = fingerprint(key)
+    own = print_ in map(fingerprint, roster.admins[person])
+    if not own:
+        _require_new(repository, key)
+    others = [known for known in roster.admins[person] if fingerprint(known) != print_]
+    old = [known for known in others if drop in ("", fingerprint(known))]
+    if not others:
+        raise HentouError(f"this is {person}'s only key already", "give another key")
     if not old:
         listed = ", ".join(map(fingerprint, roster.admins[person]))
         raise HentouError(f"{person} has no key {drop}", f"there are: {listed}")
 
     def edit(data: bytes) -> bytes:
-        return rosterfile.drop_keys(rosterfile.add_key(data, person, key), person, old)
+        return rosterfile.drop_keys(data if own else rosterfile.add_key(data, person, key), person, old)
 
     with _changing(repository):
         return _change(repository, f"rotate the key of {person}", edit)
@@ -136,7 +144,7 @@ def _changing(repository: Path) -> Iterator[None]:
 
 def _change(repository: Path, what: str, edit: Callable[[bytes], bytes], more: Sequence[str] = ()) -> Changed:
     """Edit, count the epoch, check the whole collective, encrypt secrets for who may read them now, commit."""
-    file = repository / ROSTER
+    file, red = repository / ROSTER, stale(secrets.survey(repository))
     data = edit(file.read_bytes())
     epoch = _epoch(repository, Roster.of(read_roster(data)))
     if epoch != read_roster(data).epoch:
@@ -146,7 +154,7 @@ def _change(repository: Path, what: str, edit: Callable[[bytes], bytes], more: S
     file.write_bytes(data)
     granted = secrets.regrant(repository)
     collective = compose.load(DirectoryTree(repository))
-    known = tuple(dict.fromkeys(item.secret for item in stale(collective)))
+    known = tuple(dict.fromkeys(item.secret for item in stale(collective) if item not in red))
     head = commit(repository, f"Roster: {what}", (ROSTER, *more, *granted.files))
     return Changed(head, epoch, known, granted.refused)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,22 +31,59 @@ class Signer:
         return sshsig.sign(self.file, NAMESPACE, statement.data)
 
 
-def choose(copy: WorkCopy, roster: Roster, key: Path | None = None) -> Signer:
+def choose(
+    copy: WorkCopy,
+    roster: Roster,
+    key: Path | None = None,
+    coming: Roster | None = None,
+    signed: frozenset[str] = frozenset(),
+) -> Signer:
     """The key to sign with: `key`, else git's `user.signingkey`, else one of the agent's or ~/.ssh that the roster
-    knows. HentouError that says which were looked at.
+    knows, or the roster that is `coming`. HentouError that says which were looked at.
+
+    One that adds a person to those who `signed` goes first, then one of the present roster.
     """
     tried: list[str] = []
+    rosters = (roster, coming) if coming else (roster,)
+    useless: Signer | None = None
+    later: Signer | None = None
     for name, file, public in _candidates(copy, key):
         if not public:
             tried.append(f"{name} (no public key there)")
             continue
         print_ = fingerprint(public)
-        if people := roster.signers({print_}):
-            return Signer(min(people), file or _kept(copy, public, print_), print_, public)
-        tried.append(f"{name} ({print_})")
+        whose = next((people for r in rosters if (people := r.signers({print_}))), None)
+        if not whose:
+            tried.append(f"{name} ({print_})")
+            continue
+        signer = Signer(min(whose), file or _kept(copy, public, print_), print_, public)
+        if not adds(rosters, signed, print_):
+            useless = useless or signer
+        elif roster.signers({print_}):
+            return signer
+        else:
+            later = later or signer
+    if found := later or useless:
+        return found
     looked = f"looked at {'; '.join(tried)}" if tried else "there is none in ~/.ssh, and no agent holds one"
     hint = "give one with --key FILE, or set it: git config user.signingkey ~/.ssh/id_ed25519.pub"
     raise HentouError(f"no key of the roster to sign with: {looked}", hint)
+
+
+def adds(rosters: Iterable[Roster], signed: Iterable[str], key: str) -> bool:
+    """Whether a key's signature adds a person, by any of these rosters, to those whose keys signed."""
+    before = frozenset(signed)
+    return any(roster.signers({key}) - roster.signers(before) for roster in rosters)
+
+
+def ssh_key(copy: WorkCopy, key: Path | None) -> Path | None:
+    """The key to show to machines where a person signs with `key`: one that only comes opens none of them yet."""
+    if key is None:
+        return None
+    trust = copy.trust
+    public = _from_file(key.expanduser().absolute())[2]
+    print_ = fingerprint(public) if public else ""
+    return key if trust is None or trust.roster.signers({print_}) else None
 
 
 def _candidates(copy: WorkCopy, key: Path | None) -> Iterator[tuple[str, Path | None, str]]:

@@ -41,7 +41,10 @@ def strike(
     spec = member(collective, machine)
     file = repository / f"keys/{machine}.yaml"
     if machine not in collective.keys and not remove:
-        raise HentouError(f"{machine} is not enrolled", "--remove takes it out of the description, too")
+        raise HentouError(
+            f"{machine} is not enrolled: it has no keys in the collective, so that nothing is to be struck out",
+            "--remove takes it out of the description, if that is meant",
+        )
     known = could_read(collective, machine)
     site = f"sites/{spec.site}.yaml"
     with all_or_nothing(repository, "keys", "secrets", "sites"):

@@ -12,7 +12,7 @@ from hentou.admin.workcopy import WorkCopy
 from hentou.effects import clock
 from hentou.ledger.journals import newest_of
 from hentou.model.types import Collective
-from hentou.trust.journal import Standing
+from hentou.trust.journal import Standing, printable
 from hentou.trust.statement import Statement
 
 PATIENCE = 120.0
@@ -110,4 +110,4 @@ def watch(
 def _news(before: Mapping[str, State], now: Mapping[str, State]) -> Iterator[str]:
     for machine, found in now.items():
         if found != before.get(machine) and found.end not in (End.UNHEARD, End.BEHIND):
-            yield f"{machine}: {found.end}" + (f": {found.reason}" if found.reason else "")
+            yield f"{machine}: {found.end}" + (f": {printable(found.reason)}" if found.reason else "")

@@ -69,6 +69,7 @@ class WorkCopy:
     @property
     def changes(self) -> tuple[str, ...]:
         """Paths that differ from HEAD or are not in it; empty for a clean working copy."""
+        _ = self.store  # Outside a repository it says so in better words than git.
         listing = self.git("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all").split("\0")
         return tuple(entry[3:] for entry in listing if len(entry) > 3)
 
@@ -127,13 +128,29 @@ class WorkCopy:
 def found(copy: WorkCopy) -> Trust:
     """Begin the history of a collective: a new repository id, at sequence 0, with HEAD's roster.
 
-    What is already accepted here stays as it is. HentouError for a roster that cannot work.
+    What is already accepted here, or pinned on a machine, stays as it is; before that the roster follows HEAD.
+    HentouError for a roster that cannot work.
     """
-    if (trust := copy.trust) is not None:
-        return trust
+    before = copy.trust
+    if before is not None and not founds(copy):
+        return before
+    trust = Trust(before.repository if before else secrets.token_hex(16), 0, "", "", founding_roster(copy))
+    if trust != before:
+        copy.keep(trust)
+    return trust
+
+
+def founds(copy: WorkCopy) -> bool:
+    """Whether HEAD's roster decides alone: nothing was accepted yet, and no machine was pinned to another roster."""
+    trust = copy.trust
+    if trust is None:
+        return True
+    return not trust.sequence and not any(keys.journal for keys in copy.collective().keys.values())
+
+
+def founding_roster(copy: WorkCopy) -> Roster:
+    """HEAD's roster, to found a collective with; HentouError for one that cannot work."""
     roster = copy.roster_at(copy.head)
     if roster.fault:
         raise HentouError(f"a roster that cannot work: {roster.fault}", "correct roster.yaml and commit it")
-    trust = Trust(secrets.token_hex(16), 0, "", "", roster)
-    copy.keep(trust)
-    return trust
+    return roster

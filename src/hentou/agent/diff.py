@@ -20,6 +20,9 @@ def difference(host: Host, path: str) -> str:
     found = host.disk.stat(path)
     if entry.is_link or found is None or found.kind != "file":
         return _kinds(host, entry)
+    if not found.mode & 0o004:
+        # Référents look at this too, and their eyes are not root's.
+        return f"{path} differs; it is not shown, for not everybody may read it"
     before, after = host.store.content(state.current, entry.digest), host.disk.read(path)
     return unified(before, after, f"{path} (generation)", f"{path} (on disk)").rstrip("\n")
 

@@ -152,15 +152,28 @@ class Incoming:
         start = clock.monotonic()
         why = self._fetch(peer, [f"+{commit}:refs/incoming/heads/{commit}"], left / 2, HEADS_SIZE)
         self._left[peer.name] = left - (clock.monotonic() - start)
+        if why:
+            # A span is tried again by halves, and each try may leave as much. Others only fetch statements meanwhile.
+            self.store.sweep(above=STATEMENTS_SIZE)
         return why
 
     def journals(self, peer: Peer, machines: Iterable[str]) -> str:
         """Fetch the journals of these machines that a peer has, over those of the peer before; why not, empty when
-        they are here. Others are not asked for: a peer may have invented thousands.
+        they are here. Others are not asked for: a peer may have invented thousands. Where they are too much at once,
+        each comes alone, and only the first must.
         """
         self.forget("refs/incoming/journals")
         specs = [f"+{journal.REFS}/{name}/*:refs/incoming/journals/{name}/*" for name in machines]
-        return self._fetch(peer, specs, JOURNALS_SECONDS, JOURNALS_SIZE) if specs else ""
+        until = clock.monotonic() + 2 * JOURNALS_SECONDS
+        why = self._fetch(peer, specs, JOURNALS_SECONDS, JOURNALS_SIZE) if specs else ""
+        if not why or (why := self._fetch(peer, specs[:1], JOURNALS_SECONDS, JOURNALS_SIZE)):
+            return why
+        # One that is too large must not keep the others out.
+        for spec in specs[1:]:
+            if (left := until - clock.monotonic()) > 1:
+                self._fetch(peer, [spec], left, JOURNALS_SIZE)
+        self.store.sweep(above=STATEMENTS_SIZE)
+        return ""
 
     def _fetch(self, peer: Peer, specs: Sequence[str], seconds: float, size: int) -> str:
         return self.store.fetch(peer.url, specs, seconds=seconds, size=size, env=_PLAIN)

@@ -109,8 +109,11 @@ class Intake:
             if not before:
                 return
             statement = before[0]
-        signers = trust.roster.signers(statements.read(store, statement).signed.keys)
+        found = statements.read(store, statement)
+        signers = trust.roster.signers(found.signed.keys)
         if len(signers) >= trust.roster.threshold and not source.want(trust.head):
+            # This machine will pass on all that lies below, which it never saw.
+            statements.require_past(store, found)
             self.trusted.complete_from(source.store, statement)
 
     def _heads(self, source: Source, store: Batch, trust: Trust, span: Sequence[Signed]) -> tuple[Trust, int]:

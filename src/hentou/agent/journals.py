@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hentou.agent import alarms, outbox
+from hentou.agent import alarms, growth, outbox
 from hentou.agent.host import Host
 from hentou.agent.identity import KEYS
 from hentou.agent.local import this_machine
@@ -46,6 +46,9 @@ REPORT_EVERY = timedelta(days=1)
 MOST_A_DAY = 24
 """Entries of one chatty kind: an attacker who is refused all day must not fill every disk of the collective."""
 
+MOST_NOTES = 200
+"""Changelog entries a day: every machine keeps each of them for ever."""
+
 LOOSE = 500
 PACKS = 50
 _CHATTY = (Kind.REFUSED, Kind.ALARM, Kind.REPORT)
@@ -63,15 +66,26 @@ def exchange(host: Host, incoming: GitStore, peer: str) -> Ingested:
     refs = incoming.refs(INCOMING)
     named = {Journal.of(ref): tip for ref, tip in refs.items()}
     offers = {journal: tip for journal, tip in named.items() if journal}
-    known = members(host.disk).journals
-    found = ingest_all(store(host), incoming, offers, known)
-    alarms.seen(host, [alarm.text(peer) for alarm in found.alarms if alarm.fault is not Fault.FORKED])
+    known, here, name = members(host.disk).journals, store(host), this_machine(host.disk)
+    # The own journal must come whole before it is written on.
+    found = ingest_all(here, incoming, offers, known, growth.room(host, known.keys() - {name}))
+    growth.grown(host, found.grown)
+    texts = [alarm.text(peer) for alarm in found.alarms if alarm.fault is not Fault.FORKED]
+    alarms.seen(host, [*texts, *(growth.text(machine) for machine in found.cut if machine != name)])
     if refs:
         incoming.update(dict.fromkeys(refs, ""))
     # Only members' journals are asked for: who does not know itself to be one has not heard of its own.
-    if this_machine(host.disk) in known:
+    if name in known and _is_here(here, Journal(name, key_id(known[name])), offers):
         _hear(host)
     return found
+
+
+def _is_here(here: GitStore, journal: Journal, offers: Mapping[Journal, str]) -> bool:
+    """Whether nothing is missing here of a journal that a peer offered; one that is frozen is not written anyway."""
+    tip, ours = offers.get(journal, ""), here.get(journal.ref)
+    if not tip or tip == ours or journal in journals.frozen(here):
+        return True
+    return bool(ours) and here.is_ancestor(tip, ours)
 
 
 def _hear(host: Host) -> None:
@@ -137,6 +151,10 @@ def _machine(host: Host) -> str:
     return ""
 
 
+_PATIENCE = 60.0
+"""Seconds that a person waits for the agent, which may be taking in what peers have."""
+
+
 def log(host: Host, about: str, person: str, text: str) -> bool:
     """Put a changelog entry about a machine into this machine's journal; False while it waits in the outbox.
 
@@ -150,9 +168,11 @@ def log(host: Host, about: str, person: str, text: str) -> bool:
         )
     if Journal(machine, key_id(_public(host))) in journals.frozen(store(host)):
         raise HentouError(journals.frozen_text(machine), "an admin enrols this machine anew, with a new journal key")
-    with host.disk.lock(LOCK, "another hentou command writes this machine's journal"):
+    with host.disk.lock(LOCK, "another hentou command writes this machine's journal", _PATIENCE):
         # What changed is told first: this entry repeats the standing, and would hide the change.
         _tell(host, machine)
+        if _today(host, machine)[Kind.CHANGELOG] >= MOST_NOTES:
+            raise HentouError(f"{MOST_NOTES} notes were written here today", "say the rest tomorrow, or elsewhere")
         last, _ = _last(host, machine)
         draft = Draft(Kind.CHANGELOG, text, host.moment(), last or Standing(), about, person)
         outbox.put(host.disk, [draft])

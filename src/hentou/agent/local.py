@@ -15,6 +15,12 @@ those of `activate.Exit`.
 REPOSITORY = f"{BASE}/repo.git"
 
 
+def machines_only(disk: Disk) -> None:
+    """HentouError on a computer that was never made a machine, before anything is kept on it."""
+    if disk.stat(f"{BASE}/overwritten") is None:
+        this_machine(disk)
+
+
 def this_machine(disk: Disk | None = None) -> str:
     """The name of the machine that this runs on; HentouError where nobody wrote it."""
     data = (disk or Disk()).read_or_none(MACHINE_FILE)

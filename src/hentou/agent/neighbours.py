@@ -30,6 +30,9 @@ journal moves, and one sync then brings what many would.
 LONGEST_PENALTY = 300.0
 """Seconds between syncs from a peer that claims news and never has any: twelve an hour."""
 
+MOST_VAIN = 64
+"""Vain syncs that are held against a peer: five hours of quiet and all is forgiven."""
+
 ROUND = 30.0
 """Least seconds between two rounds of questions to everybody."""
 
@@ -54,7 +57,7 @@ class Neighbour:
     def disappoint(self, now: float) -> None:
         """A sync from it brought nothing. Keeping still for a while is forgiven little by little, never at once."""
         quiet = max(0.0, now - self.penalty)
-        self.vain = max(0, self.vain - int(quiet // LONGEST_PENALTY)) + 1
+        self.vain = min(max(0, self.vain - int(quiet // LONGEST_PENALTY)) + 1, MOST_VAIN)
         self.penalty = now + min(2.0**self.vain, LONGEST_PENALTY)
 
 

@@ -10,6 +10,7 @@ from accepting.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from hentou.agent.host import Host
 from hentou.agent.inbox import Inbox
 from hentou.agent.incoming import CONFIGURATION, Answer, Incoming, Peer, peers
 from hentou.agent.intake import Intake, Source
+from hentou.agent.local import this_machine
 from hentou.agent.members import derive, members
 from hentou.agent.synced import Memory, Step
 from hentou.agent.trusted import TrustStore
@@ -184,7 +186,11 @@ class Sync:
     def _exchange(self, peer: Peer) -> None:
         """Replicate journals with one peer."""
         derive(self.host.disk, self.trusted.repo, self.trusted.pinned().head)
-        if why := self.incoming.journals(peer, members(self.host.disk).journals):
+        own = ""
+        with suppress(HentouError):
+            own = this_machine(self.host.disk)
+        # The own journal first: without it, nothing is written.
+        if why := self.incoming.journals(peer, sorted(members(self.host.disk).journals, key=lambda name: name != own)):
             self.host.tell(f"peer {peer.name}: its journals could not be fetched: {why}")
             return
         try:

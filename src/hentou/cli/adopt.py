@@ -12,6 +12,7 @@ import typer
 from hentou.agent.edits import adopt as keep
 from hentou.agent.edits import chosen
 from hentou.agent.host import Host
+from hentou.agent.local import machines_only
 from hentou.cli.output import as_json, note, say
 from hentou.errors import HentouError
 
@@ -30,22 +31,22 @@ def adopt(
     fingerprint: Annotated[
         str, typer.Option(metavar="SHA256:…", help="Of its SSH host key, as you know it; asked for without it.")
     ] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Its keys of before are out.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="It was enrolled before: those keys are out.")] = False,
     repository: Annotated[Path, typer.Option("--repository", "-C", help="The collective's working copy.")] = Path(),
     key: Annotated[Path | None, typer.Option("--key", "-i", help="A private key, for SSH and for secrets.")] = None,
     bundle: Annotated[Path | None, typer.Option(help="A bundle to install, in place of a new one.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Take hand edits into the repository, or a machine into the collective.
+    """Take in hand edits, or a machine that is reached by SSH.
 
     On a machine: keep hand edits, and print the patch for the repository. A file that copies one of the repository
-    changes that one; any other becomes overrides/MACHINE/PATH. From now on converging leaves the edited files alone,
-    until the repository has them.
+    changes that one; any other becomes overrides/MACHINE/PATH. From now on converging leaves the edited files
+    alone, until the repository has them.
 
     On an admin's laptop, with ssh://[USER@]HOST[:PORT]: install hentou on a machine that runs Debian 13, tell it
-    whom it obeys, and enrol its keys in one commit. USER is root by default, or somebody whom sudo asks no password.
-    The machine's SSH host key vouches for it: compare its fingerprint with what the machine or its provider shows.
-    Running it again updates hentou there.
+    whom it obeys, and enrol its keys in one commit. USER is root by default, or somebody whom sudo asks no
+    password. The machine's SSH host key vouches for it: compare its fingerprint with what the machine or its
+    provider shows. Running it again updates hentou there.
 
     Examples: hentou adopt /etc/motd | ssh laptop 'cd pilot && git apply'
               hentou adopt -o edits.patch
@@ -66,6 +67,7 @@ def adopt(
 
 def _edits(paths: list[str], output: Path | None) -> None:
     host = Host()
+    machines_only(host.disk)
     with host.store.lock():
         entries = chosen(host, tuple(paths))
         patches = {entry.path: keep(host, entry) for entry in entries}

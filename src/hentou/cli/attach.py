@@ -10,18 +10,18 @@ from hentou.agent import detached
 from hentou.agent.host import Host
 from hentou.agent.local import this_machine
 from hentou.cli import converge
-from hentou.cli.detach import at_each_machine, finish, on_a_machine, own_site_only, tell
+from hentou.cli.detach import at_each_machine, finish, named, on_a_machine, own_site_only, tell
 from hentou.cli.output import as_json, err, note, say
 from hentou.errors import HentouError
 
 
 def attach(
-    site: Annotated[str, typer.Argument(metavar="[SITE]", help="A site; on a machine, the machine itself.")] = "",
+    site: Annotated[str, typer.Argument(metavar="SITE", help="A site; on a machine, the machine itself.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference; change nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON; needs --yes or --dry-run.")] = False,
 ) -> None:
-    """Follow what the admins publish again, on this machine or at a whole site.
+    """Follow what the admins publish again, here or at a site.
 
     The difference that has gathered meanwhile is shown first. Then this machine converges at once, as with
     `hentou converge`, and ends with its exit status. On a laptop, in the collective's repository, every machine
@@ -77,10 +77,12 @@ def _at_site(site: str, *, yes: bool, dry_run: bool, json: bool) -> None:
         if dry_run:
             finish([(machine, (done, f"{machine}:\n{said}")) for machine, (done, said) in shown], json=json)
             return
+        if not any(done for _, (done, _) in shown):
+            finish(shown, json=json)
         for machine, (_, said) in shown:
             say(f"{machine}:\n{said}")
         if not _sure(f"attach {site}?"):
             return
     words = ["attach", "--yes"]
     told = [(machine, tell(done)) for machine, done in at_each_machine(site, "attach", words)]
-    finish([(machine, (done, f"{machine}: {said}")) for machine, (done, said) in told], json=json)
+    finish([(machine, (done, named(machine, said))) for machine, (done, said) in told], json=json)

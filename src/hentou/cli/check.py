@@ -13,7 +13,7 @@ from hentou import compose
 from hentou.cli.output import as_json, out, say
 from hentou.effects.tree import open_tree
 from hentou.errors import InvalidCollectiveError, Problem
-from hentou.model.secrets import Stale, stale
+from hentou.model.secrets import Stale, remedy, stale
 from hentou.model.types import Collective
 
 
@@ -52,8 +52,8 @@ def _warn(red: tuple[Stale, ...]) -> None:
     """Tell secrets that somebody knows who should not: no problem of the files, and no reason to hold a change back."""
     for item in red:
         say(f"secret {item}", "red")
-    if red:
-        say("  → `hentou secret rotate --all-stale`", "bold")
+    for line in remedy(item.secret for item in red):
+        say(f"  → {line}", "bold")
 
 
 def summary(collective: Collective) -> str:

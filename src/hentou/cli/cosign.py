@@ -31,18 +31,20 @@ def cosign(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Add your signature to a change that another admin proposes, and bring it to the machines.
+    """Add your signature to a change that another admin proposes.
 
-    What is proposed is fetched from any machine that can be reached. Its commits, who signed it already, and what it
-    would change on each machine are shown before you are asked. Your own working copy stays as it is.
+    What is proposed is fetched from any machine that can be reached. Its commits, who signed it already, and what
+    it would change on each machine are shown before you are asked. With enough signatures it is brought to the
+    machines. Your own working copy stays as it is. A key that the change itself brings into the roster may sign, too.
 
     Exit status: as of `hentou publish`.
 
     Examples: hentou cosign
               hentou cosign 4f1c2a --yes
+              hentou cosign --key new
     """
     copy = WorkCopy(repository)
-    with Reach(repository, key=key) as reach:
+    with Reach(repository, key=signing.ssh_key(copy, key)) as reach:
         run = Run(copy, reach, reach.collective, key, tuple(only or ()), yes=yes, verbose=verbose, json=json)
         sign(run, head, fingerprint, wait=not no_wait)
 
@@ -54,12 +56,12 @@ def sign(run: Run, head: str = "", fingerprint: str = "", *, wait: bool = True) 
     proposal = _choose(admin.fetch(copy, run.reach, run.only), head)
     statement = proposal.last.statement
     trust = own_branch(copy).trust
-    signer = signing.choose(copy, trust.roster, run.key)
+    signer = admin.choose(copy, proposal, run.key)
     preview.check(copy, statement.head)
     if not run.json:
         say(f"step {statement.sequence}: {statement.head[:12]}, signed by {', '.join(sorted(proposal.people))}", "bold")
         show(preview.preview(copy, trust.head, statement.head), branches, verbose=run.verbose)
-    if signer.person not in proposal.people:
+    if admin.adds(copy, proposal, signer):
         agree(f"Sign this as {signer.person}?", yes=run.yes)
     elif not run.json:
         say(f"{signer.person} has signed it already: nothing to add")

@@ -21,19 +21,22 @@ from hentou.effects.process import Result
 from hentou.errors import HentouError
 
 AGENT_FILE = "/etc/hentou/agent.json"
+NOT_REACHED = 255
+"""As with ssh(1)."""
+
 _PATIENCE = 600.0
 """Seconds that one machine may take to do as it is told: attaching it activates what has gathered."""
 
 
 def detach(
-    site: Annotated[str, typer.Argument(metavar="[SITE]", help="A site; on a machine, the machine itself.")] = "",
+    site: Annotated[str, typer.Argument(metavar="SITE", help="A site; on a machine, the machine itself.")] = "",
     why: Annotated[str, typer.Option(help="The reason, which everybody will see.")] = "",
     until: Annotated[str, typer.Option(help="When to follow again by itself: 2027-01-31T18:00, 3d, 12h.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Stop activating what the admins publish, on this machine or at a whole site.
+    """Stop following what the admins publish, here or at a site.
 
-    Mesh, names and backups go on, and new changes are still received and passed on to others; none is activated
+    Mesh, names and services go on, and new changes are still received and passed on to others; none is activated
     here until `hentou attach`, or until the time given. Everybody sees who detached the site and why. Detaching
     again renews the reason and the end. On a laptop, in the collective's repository, every machine of the site is
     told over SSH.
@@ -97,7 +100,7 @@ def caller() -> str:
 def at_each_machine(site: str, verb: str, words: Sequence[str]) -> Iterator[tuple[str, Result]]:
     """Run `hentou …` as root on each managed machine of a site, from a working copy of the repository; what each said.
 
-    A machine that cannot be reached has status 255, as with ssh(1).
+    A machine that cannot be reached has the status NOT_REACHED, and says why with a hint.
     """
     from hentou import compose  # noqa: PLC0415 - only a laptop compiles the collective and goes elsewhere
     from hentou.admin.reach import Reach  # noqa: PLC0415
@@ -117,7 +120,8 @@ def at_each_machine(site: str, verb: str, words: Sequence[str]) -> Iterator[tupl
             try:
                 yield machine, reach.connect(machine).run(["hentou", *words], timeout=_PATIENCE, root=True)
             except HentouError as error:
-                yield machine, Result(("hentou", *words), 255, "", error.message)
+                hint = f"\n  → {error.hint}" if error.hint else ""
+                yield machine, Result(("hentou", *words), NOT_REACHED, "", f"{error.message}{hint}")
 
 
 def tell(done: Result) -> tuple[bool, str]:
@@ -135,8 +139,13 @@ def finish(told: Sequence[tuple[str, tuple[bool, str]]], *, json: bool) -> None:
             if done:
                 say(said)
             else:
-                err.print(f"{machine}: {said}", style="red", markup=False)
+                err.print(named(machine, said), style="red", markup=False)
     if missed := [machine for machine, (done, _) in told if not done]:
-        if not json:
+        if not json and not all("  → " in said for _, (done, said) in told if not done):
             say(f"  → not done on {', '.join(missed)}: try again once they answer", "bold")
         raise typer.Exit(1)
+
+
+def named(machine: str, said: str) -> str:
+    """What is told of a machine, with its name in front once."""
+    return said if said.startswith((f"{machine} ", f"{machine}:")) else f"{machine}: {said}"

@@ -21,20 +21,25 @@ def enrol(
         str, typer.Argument(metavar="SOURCE", help="IDENTITY.json, `-`, http://ADDRESS:8425/ or ssh://[USER@]HOST.")
     ],
     code: Annotated[str, typer.Option(help="The code that the machine shows; asked for without it.")] = "",
-    replace: Annotated[bool, typer.Option("--replace", help="Its keys of before are out.")] = False,
-    repository: Annotated[Path, typer.Option("--repository", "-C", help="The collective's working copy.")] = Path(),
+    replace: Annotated[bool, typer.Option("--replace", help="It was enrolled before: those keys are out.")] = False,
+    repository: Annotated[
+        Path, typer.Option("--repository", "-C", metavar="DIR", help="The collective's working copy.")
+    ] = Path(),
     key: Annotated[
-        list[Path] | None, typer.Option("--key", "-i", help="A private key that reads secrets; yours by default.")
+        list[Path] | None,
+        typer.Option("--key", "-i", metavar="FILE", help="A private key that reads secrets; yours by default."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Take a machine's public keys into the collective, in one commit.
+    """Take a machine's public keys into the collective.
 
-    SOURCE is what `hentou identity --json` printed there, or the address that a machine booted from a bundle shows
-    on its screen. Nothing of it is believed before its code is the one that the machine itself shows: have it read
-    to you by somebody who stands in front of the screen.
+    SOURCE is what `hentou identity --json` printed there, in a file or (`-`) on standard input; or the address that
+    a machine installed from a bundle shows on its screen; or ssh://[USER@]HOST, to ask it there. Nothing of it is
+    believed before its code is the one that the machine itself shows: have it read to you by somebody who stands in
+    front of the screen.
 
-    A machine that is enrolled already needs --replace. Then its new journal begins, and its old keys are out.
+    The keys are written in one commit. A machine that is enrolled already needs --replace: its old keys are out
+    then, and its next journal begins.
 
     Examples: hentou enrol kerminy-1 http://192.168.1.63:8425/ --code k7tq-2m5c-wz3a-pd6h
               ssh root@MACHINE hentou identity --json | hentou enrol kerminy-1 - --code CODE
@@ -51,8 +56,12 @@ def enrol(
 def tell(machine: str, done: admin.Enrolled) -> None:
     """Say what an enrolment did, and what comes next."""
     say(f"{machine} is enrolled: commit {done.commit[:12]}")
-    if done.replaced:
+    if "journal" in done.fresh:
         say("its new journal key begins a new journal; its old keys are out")
+    elif done.fresh:
+        say(f"its old keys are out ({', '.join(done.fresh)}); its journal goes on")
+    elif done.replaced:
+        say("its keys are the same as before; its certificate is new")
     say("  → next: `hentou publish`", "bold")
 
 

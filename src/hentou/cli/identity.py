@@ -17,13 +17,13 @@ def identity(
     new: Annotated[bool, typer.Option("--new", help="Make new keys; the ones of before are lost.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Print the public halves of this machine's keys, and the code that stands for them.
+    """Print this machine's public keys, and the code for them.
 
     Keys that are not there yet are made. The private halves stay in /var/lib/hentou/keys, readable by root only.
     An admin takes the public ones with `hentou enrol`, and compares the code with what this machine says.
 
-    A copied disk has another machine's keys: with --new it gets its own, and is enrolled again with --replace. Until
-    that is published it is out of the mesh, and reads no secret.
+    A copied disk has another machine's keys: with --new it gets its own, and is enrolled again with --replace.
+    Until that is published it is out of the mesh, and reads no secret.
 
     Examples: hentou identity
               hentou identity --json > kerminy-1.json

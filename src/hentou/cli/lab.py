@@ -130,7 +130,7 @@ def _next(collective: Collective, name: str) -> None:
 def status(
     name: Name = "lab", json: Annotated[bool, typer.Option("--json", help="Print it for scripts.")] = False
 ) -> None:
-    """Show how each machine is, by its own word, and which cables are cut.
+    """Show how each machine is, and which cables are cut.
 
     Example: hentou lab status --json
     """
@@ -239,7 +239,9 @@ def replace(
     plain: Annotated[bool, typer.Option("--plain", help="With Debian alone, as a provider delivers it.")] = False,
     name: Name = "lab",
 ) -> None:
-    """Put another computer in a machine's place: an empty disk, hentou installed, not enrolled. Switches it on.
+    """Put another computer in a machine's place.
+
+    Its disk is empty but for Debian and hentou. It is switched on, and neither pinned nor enrolled.
 
     Example: hentou lab replace kerminy-1
     """
@@ -300,9 +302,11 @@ def push(
     machine: Annotated[list[str] | None, typer.Option(help="Only these machines; all by default.")] = None,
     name: Name = "lab",
 ) -> None:
-    """Commit, push to the machines, and have them converge.
+    """Commit, sign, push to the machines, and have them converge.
 
-    The lab keeps a copy of the collective, whose place `hentou lab status` prints: edit there, then push.
+    The lab keeps a copy of the collective, whose place `hentou lab status` prints: edit there, then push. It signs
+    with keys of its own, and puts the change onto the machines' disks, cut off or not. What goes over the lab's
+    network is `hentou publish`, run on a laptop or the visitor.
 
     Example: hentou lab push -m "Kerminy: the oven is repaired"
     """

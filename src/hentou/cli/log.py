@@ -33,8 +33,8 @@ _PATIENCE = 60.0
 
 
 def log(
-    machine: Annotated[str, typer.Argument(metavar="[MACHINE]", help="Whose journal; none: what was published.")] = "",
-    text: Annotated[str, typer.Argument(metavar="[TEXT]", help="What was done to it, to be noted.")] = "",
+    machine: Annotated[str, typer.Argument(metavar="MACHINE", help="Whose journal; none: what was published.")] = "",
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What was done to it, to be noted.")] = "",
     directory: Directory = Path(),
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many lines, newest first.", min=1)] = 20,
     offline: Annotated[
@@ -42,10 +42,11 @@ def log(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show what was published and by whom; or a machine's journal; or note what you did to a machine.
+    """Show what was published or done, or note what you did.
 
-    With a TEXT, an entry with the time, your name and the machine goes into the changelog, which every machine
-    keeps. From a laptop it is written on that machine, or on another one while that is off.
+    Alone: what was published, and by whom. With a MACHINE: its journal. With a TEXT too, an entry with the time,
+    your name and the machine goes into the changelog, which every machine keeps. From a laptop it is written on
+    that machine, or on another one while that is off.
 
     Examples: hentou log
               hentou log kerminy-1

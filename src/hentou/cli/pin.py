@@ -19,11 +19,12 @@ def pin(
     machine: Annotated[str, typer.Option(help=f"Also write this machine's name to {MACHINE_FILE}.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Forget what was trusted before.")] = False,
 ) -> None:
-    """Tell this machine whom it obeys: the trust that it starts from, as JSON on standard input.
+    """Tell this machine whom it obeys.
 
-    `hentou adopt ssh://HOST` does this from an admin's laptop. From then on the machine accepts only what enough
-    persons of the trusted roster signed, one step after another. A machine that is pinned already refuses another
-    trust, unless with --replace.
+    That is the trust that it starts from, as JSON on standard input: .git/hentou/trust.json of an admin's working
+    copy. `hentou adopt ssh://HOST` and a bundle made for the machine do this by themselves. From then on the
+    machine accepts only what enough persons of the trusted roster signed, one step after another. A machine that is
+    pinned already refuses another trust, unless with --replace.
 
     Exit status: 0 pinned, or so already; 1 refused.
 

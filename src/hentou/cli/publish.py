@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from hentou.admin import gather, preview, signing, watch
 from hentou.admin.chain import Branch, Settled, own_branch
 from hentou.admin.commits import commit
 from hentou.admin.deliver import Delivery, Fate, deliver
 from hentou.admin.preview import Preview
-from hentou.admin.publish import propose, sign_head
+from hentou.admin.publish import choose, propose, sign_head
 from hentou.admin.reach import Reach, Reaching
 from hentou.admin.signing import Signer
-from hentou.admin.workcopy import WorkCopy, found
+from hentou.admin.workcopy import WorkCopy
 from hentou.cli.ask import agree
 from hentou.cli.output import as_json, note, out, say
 from hentou.errors import HentouError
@@ -27,7 +28,9 @@ from hentou.model.types import Collective
 Repository = Annotated[Path, typer.Option("--repository", "-C", metavar="DIR", help="The collective's working copy.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Agree beforehand to every question.")]
 Key = Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Sign with this key, private or public.")]
-Only = Annotated[list[str] | None, typer.Option("--only", metavar="MACHINE", help="Speak to these machines only.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", metavar="MACHINE", help="Speak to this machine only; once for each.")
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait to see how it ends at each machine.")]
 Fingerprint = Annotated[
     str, typer.Option("--fingerprint", metavar="ID", help="The repository id to trust at first contact.")
@@ -49,15 +52,16 @@ def publish(
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Sign what is committed, and bring it to every machine that can be reached.
+    """Sign what is committed, and bring it to the machines.
 
     First it fetches what others published, checks the collective, and shows what would change on each machine. Then
-    it signs with your SSH key, pushes to the machines and tells how each takes it. Machines that cannot be reached
+    it signs with your SSH key, pushes to every machine that it reaches and tells how each takes it. The others
     follow by their peers. Where more persons must sign, it says so: they run `hentou cosign`. With nothing new to
     sign, it brings what is published to machines that lack it. It also joins what was signed apart while the
     collective was divided, once you merged it with `git merge`.
 
-    Exit status: 0 active, or waiting as it should; 1 an error; 3 refused, undone or held at a machine.
+    Exit status: 0 active, or waiting as it should; 1 an error; 3 refused, undone or held at a machine, or no machine
+    answers.
 
     Examples: hentou publish
               hentou publish -m "Kerminy: open the wiki" --yes
@@ -68,7 +72,7 @@ def publish(
         commit(repository, message, changes)
     copy.require_clean()
     collective = preview.check(copy, copy.head)
-    with Reach(repository, key=key, collective=collective) as reach:
+    with Reach(repository, key=signing.ssh_key(copy, key), collective=collective) as reach:
         run = Run(copy, reach, collective, key, tuple(only or ()), yes=yes, verbose=verbose, json=json)
         run.publish(fingerprint, wait=not no_wait)
 
@@ -94,9 +98,10 @@ class Run:
     def publish(self, fingerprint: str = "", *, wait: bool = True) -> None:
         """Do it all."""
         branches = self.hear(fingerprint).branches
+        signer = choose(self.copy, self.key)
         trust = own_branch(self.copy).trust
-        signer = signing.choose(self.copy, trust.roster, self.key)
-        if trust.head != self.copy.head or branches:
+        fresh = bool(branches) or trust.head != self.copy.head
+        if fresh:
             # Whatever speaks against it is told before anything is asked.
             propose(self.copy, branches)
             shown = preview.preview(self.copy, trust.head, self.copy.head)
@@ -107,14 +112,14 @@ class Run:
             say(f"HEAD is published already, as step {trust.sequence}: nothing to sign")
         remind(signer)
         settled = sign_head(self.copy, signer, branches)
-        self.finish(settled, signer.person, wait=wait)
+        self.finish(settled, signer.person, wait=wait, fresh=fresh)
 
     def hear(self, fingerprint: str = "") -> gather.Gathered:
         """Fetch from the machines; begin, or make the collective's acquaintance, on a laptop that trusts nothing."""
         note("asking the machines")
         gathered = gather.fetch(self.copy, self.reach, self.only)
         if self.copy.trust is None:
-            begin(self.copy, gathered, fingerprint, yes=self.yes)
+            begin(self.copy, gathered, fingerprint, self.key, yes=self.yes)
             gathered = gather.digest(self.copy, gathered.heard)
         for alarm in gathered.alarms:
             note(f"look at this: {alarm}")
@@ -122,9 +127,10 @@ class Run:
             note(f"{gathered.steps} step{'' if gathered.steps == 1 else 's'} that others published taken in")
         return gathered
 
-    def finish(self, settled: Settled, person: str, *, wait: bool = True) -> None:
+    def finish(self, settled: Settled, person: str, *, wait: bool = True, fresh: bool = True) -> None:
         """Deliver, tell how it went, and wait to see how it ends; typer.Exit where something is wrong."""
-        deliveries = deliver(self.reach, settled, person, self.only)
+        deliveries = () if settled.here else deliver(self.reach, settled, person, self.only)
+        unheard = bool(deliveries) and all(d.fate is Fate.UNREACHABLE for d in deliveries)
         if not self.json:
             table(settled, deliveries, verbose=self.verbose)
         ends: Mapping[str, watch.State] = {}
@@ -137,8 +143,11 @@ class Run:
                 note(f"{machine}: {ends[machine].end}; see later with `hentou status`")
         if self.json:
             as_json(record(settled, deliveries, ends))
+        if unheard:
+            told = "no machine has it yet" if fresh and not self.only else "no machine that was asked answers"
+            note(f"{told}; try again when one answers: `hentou publish`")
         bad = [end for end in ends.values() if end.end in (watch.End.UNDONE, watch.End.HELD)]
-        if bad or any(d.fate is Fate.REFUSED for d in deliveries):
+        if unheard or bad or any(d.fate is Fate.REFUSED for d in deliveries):
             raise typer.Exit(NOT_EVERYWHERE)
 
 
@@ -148,7 +157,7 @@ def remind(signer: Signer) -> None:
         note(f"touch the hardware key of {signer.person} if it blinks")
 
 
-def begin(copy: WorkCopy, gathered: gather.Gathered, fingerprint: str, *, yes: bool) -> None:
+def begin(copy: WorkCopy, gathered: gather.Gathered, fingerprint: str, key: Path | None = None, *, yes: bool) -> None:
     """Trust the collective that the machines show, once a person agrees; or found it, where no machine has one."""
     origin = gather.meet(copy, gathered)
     if origin is None:
@@ -158,7 +167,9 @@ def begin(copy: WorkCopy, gathered: gather.Gathered, fingerprint: str, *, yes: b
                 f"this laptop does not know the collective yet, and no machine tells it ({', '.join(silent)} silent)",
                 "bring it where a machine can be reached; or copy .git/hentou/trust.json from the founder's laptop",
             )
-        trust = found(copy)
+        # Nothing begins that nobody here could go on with.
+        choose(copy, key)
+        trust = own_branch(copy).trust
         note(f"a new collective: its repository id is {trust.repository}")
         return
     trust = origin.trust
@@ -200,13 +211,18 @@ def table(settled: Settled, deliveries: Sequence[Delivery], *, verbose: bool = F
         say(f"  → {settled.hint}", "bold")
     grid = Table(*(Column(name, overflow="fold") for name in ("machine", "way", "")), box=None)
     colours = {Fate.ACCEPTED: "green", Fate.REFUSED: "red", Fate.UNREACHABLE: "yellow", Fate.WAITING: ""}
+    alone = all(done.fate is Fate.UNREACHABLE for done in deliveries)
     for done in deliveries:
-        said = "unreachable: follows by its peers" if done.fate is Fate.UNREACHABLE else str(done.fate)
+        follows = done.fate is Fate.UNREACHABLE and not alone
+        said = "unreachable: follows by its peers" if follows else str(done.fate)
         told = done.reason and (verbose or done.fate is Fate.REFUSED)
         reason = f": {done.reason}" if told else ""
-        grid.add_row(done.machine, done.way, f"{said}{reason}", style=colours[done.fate])
+        # A machine's words are no markup.
+        grid.add_row(done.machine, done.way, Text(f"{said}{reason}"), style=colours[done.fate])
     if deliveries:
         out.print(grid)
+    elif settled.here:
+        say("until then it is kept in this working copy alone", "dim")
     else:
         say("no machine is enrolled: it is kept in this working copy", "dim")
 

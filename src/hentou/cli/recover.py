@@ -8,6 +8,7 @@ import typer
 
 from hentou.agent.activate import undo_interrupted
 from hentou.agent.host import Host
+from hentou.agent.local import machines_only
 from hentou.cli.output import note, say
 from hentou.effects.disk import LockedError
 
@@ -25,6 +26,7 @@ def recover(
     Example: hentou recover
     """
     host = Host(tell=note)
+    machines_only(host.disk)
     try:
         with host.store.lock():
             undone = undo_interrupted(host)

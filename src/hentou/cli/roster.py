@@ -11,6 +11,7 @@ from hentou.admin import rosters
 from hentou.admin.rosters import Changed
 from hentou.admin.workcopy import WorkCopy
 from hentou.cli.output import as_json, say
+from hentou.model.secrets import remedy
 from hentou.trust.roster import Roster, fingerprint
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 @app.command()
 def show(repository: Repository = Path(), json: Json = False) -> None:
-    """Show the admins, the fingerprints of their keys, and how many must sign.
+    """Show the admins, their keys, and how many must sign.
 
     Example: hentou roster show
     """
@@ -81,9 +82,10 @@ def rotate(
     repository: Repository = Path(),
     json: Json = False,
 ) -> None:
-    """Put a new key in place of a person's old ones, such as after a laptop was lost.
+    """Put a new key in place of a person's old ones, or keep only one that the person has already.
 
-    Any admin may do this for another; the old keys count until enough people of the present roster have signed it.
+    Such as after a laptop was lost. Any admin may do this for another; the old keys count until enough people of
+    the present roster have signed it.
 
     Examples: hentou roster rotate yuna new.pub && hentou publish
               hentou roster rotate yuna new.pub --drop SHA256:1x2y…
@@ -98,7 +100,9 @@ def threshold(
     repository: Repository = Path(),
     json: Json = False,
 ) -> None:
-    """Set how many persons must sign a change and, with --root, a change of the roster.
+    """Set how many persons must sign.
+
+    N for a change; with --root, also how many for a change of the roster itself.
 
     Example: hentou roster threshold 2 --root 3
     """
@@ -116,5 +120,5 @@ def _tell(done: Changed, *, json: bool) -> None:
     for secret, reason in refused.items():
         say(f"{secret} is not encrypted again yet: {reason}", "yellow")
     say("  → next: `hentou publish`", "bold")
-    if done.known:
-        say(f"  → then: `hentou secret rotate {' '.join(done.known)}`, and publish again", "bold")
+    for line in remedy(done.known):
+        say(f"  → then: {line}", "bold")

@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hentou.admin import identities, secrets
+from hentou.admin import authority, identities, secrets
 from hentou.admin.commits import commit
 from hentou.admin.generators import Made, make
 from hentou.admin.workcopy import WorkCopy
@@ -21,7 +21,7 @@ from hentou.cli.output import as_json, note, out, say
 from hentou.effects.process import interactive
 from hentou.errors import HentouError
 from hentou.model.draft import Draft
-from hentou.model.secrets import Stale, by_note, readers, stale
+from hentou.model.secrets import AUTHORITY, Stale, by_note, readers, remedy, stale
 from hentou.model.shape import did_you_mean
 from hentou.model.types import Secret
 
@@ -81,6 +81,8 @@ def set_(
         _done(repository, f"Secret {name}: other terms", files, no_commit=no_commit)
         return
     made = make(generate) if generate else Made(_value(name, file))
+    if name == AUTHORITY:
+        authority.keep(repository, made.value)
     files = secrets.put(repository, name, made.value, identities=key or None, **terms)
     if made.public:
         say(f"public half: {made.public}")
@@ -146,6 +148,8 @@ def edit(name: Name, repository: Repository = Path(), key: Key = None, no_commit
     Example: hentou secret edit smtp
     """
     _committable(repository, no_commit)
+    if name == AUTHORITY:
+        authority.keep(repository)
     files = secrets.edit(repository, name, _editor, key or None)
     _done(repository, f"Secret {name}: new value", files, no_commit=no_commit)
 
@@ -187,8 +191,9 @@ def rotate(
               hentou secret rotate --all-stale
     """
     wanted = dict.fromkeys(names or ())
-    if all_stale:
-        wanted |= dict.fromkeys(found.secret for found in stale(secrets.survey(repository)))
+    red = [found.secret for found in stale(secrets.survey(repository))] if all_stale else []
+    # It is no value among others: who means it names it, and is told what to do.
+    wanted |= dict.fromkeys(name for name in red if name != AUTHORITY)
     if not wanted and not all_stale:
         raise HentouError("no secret is named", "name one, or give --all-stale")
     _committable(repository, no_commit)
@@ -196,6 +201,8 @@ def rotate(
     left: list[HentouError] = []
     for name in wanted:
         try:
+            if name == AUTHORITY:
+                authority.keep(repository)
             made, written = secrets.rotate(repository, name)
         except HentouError as error:
             left.append(error)
@@ -205,6 +212,8 @@ def rotate(
             say(f"{name}: new public half: {made.public}")
     rotated = [name for name in wanted if f"secrets/{name}.age" in files]
     _done(repository, f"Secrets rotated: {', '.join(rotated)}", files, no_commit=no_commit)
+    for line in remedy(name for name in red if name == AUTHORITY):
+        say(f"  → {line}", "yellow")
     for fault in left:
         say(fault.message, "red")
         say(f"  → {fault.hint}", "bold")
@@ -256,7 +265,7 @@ def remove(name: Name, repository: Repository = Path(), no_commit: NoCommit = Fa
 
 @app.command()
 def key() -> None:
-    """Make an age key of your own, if you have none, and print its public half.
+    """Make an age key of your own, and print its public half.
 
     For admins whose SSH keys cannot decrypt: keys in hardware, ECDSA, and keys that only an agent has. The private
     half stays on this computer, in ~/.config/hentou/age.key; keep a copy of it somewhere safe.
@@ -293,7 +302,7 @@ def who(
         as_json([_record(draft, secret, red) for secret in found])
         return
     if not found:
-        say(f"{what} can read no secret, and never could" if what else "no secrets")
+        say(_nothing(draft, what))
         return
     table = Table("secret", "since", "admins", "machines", "knew it")
     for secret in found:
@@ -301,13 +310,20 @@ def who(
         knew = Text(", ".join(f"{item.who} ({item.why})" for item in red if item.secret == secret.name), "red")
         table.add_row(secret.name, secret.rotated, _of(now, "admin"), _of(now, "machine"), knew)
     out.print(table)
-    if red:
-        say("  → next: `hentou secret rotate --all-stale`", "bold")
+    for line in remedy(item.secret for item in red):
+        say(f"  → next: {line}", "bold")
 
 
 def _concerns(draft: Draft, secret: Secret, what: str) -> bool:
     now = {reader.name for reader in readers(draft, secret)}
     return what == secret.name or what in now or what in {name for _, name in by_note(secret.read_by)}
+
+
+def _nothing(draft: Draft, what: str) -> str:
+    """What to say of whoever reads no secret."""
+    if waiting := sorted(secret.name for secret in draft.secrets.values() if what and what in secret.machines):
+        return f"{what} can read {', '.join(waiting)} once it is enrolled and `hentou secret rekey` was run"
+    return f"{what} can read no secret, and never could" if what else "no secrets"
 
 
 def _names(draft: Draft) -> list[str]:

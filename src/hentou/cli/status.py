@@ -38,11 +38,11 @@ def status(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Show what this machine runs, what is wrong with it, and how every other machine is, as last known.
+    """Show how this machine and the whole collective are.
 
-    Of this machine: what failed last and why, hand edits, units that are down, what was refused, and alarms. Of the
-    others: what their newest journal entry says, and how old that is. In a collective's working copy on a laptop,
-    the journals are fetched from any machine that answers.
+    Of this machine: what it runs, what failed last and why, hand edits, units that are down, what was refused, and
+    alarms. Of the others: what their newest journal entry says, and how old that is. In a collective's working copy
+    on a laptop, the journals are fetched from any machine that answers.
 
     Examples: hentou status
               hentou status --json

@@ -29,11 +29,11 @@ def sync(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Take in what admins pushed here and what peers have, then activate it.
+    """Take in what admins pushed and peers have, and activate it.
 
     Every statement is verified before anything that it names is fetched; only what enough persons of the roster
-    signed, and what continues the last accepted step, is accepted. The agent runs this by itself; running it by hand
-    does no harm. A head that fails is remembered and passed over; the next one is tried.
+    signed, and what continues the last accepted step, is accepted. The agent runs this by itself; running it by
+    hand does no harm. A head that fails is remembered and passed over; the next one is tried.
 
     Exit status: 0 all well, or nothing new; 1 an error, such as a machine that is not pinned; 3 something was
     accepted, but could not be activated; 7 something was refused, and nothing else went wrong. A peer that is away

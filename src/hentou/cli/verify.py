@@ -25,10 +25,11 @@ def verify(
     repository: Repository = Path(),
     json: Json = False,
 ) -> None:
-    """Check every statement from the first to the newest that this working copy knows.
+    """Check every published step, from the first to the newest.
 
-    Each is judged as a machine judges it: by the roster that was trusted before it. Dates count for nothing. What
-    machines published since is fetched by `hentou publish` and `hentou status`.
+    That is each statement that this working copy knows, judged as a machine judges it: by the roster that was
+    trusted before it. Dates count for nothing. No machine is asked: `hentou publish`, `hentou cosign` and
+    `hentou status` fetch what was published since.
 
     Exit status: 0 all verify; 1 one does not; 3 REV is not published.
 

@@ -11,6 +11,9 @@ from hentou.effects.process import Conversation, converse
 from hentou.errors import HentouError
 
 _WORDS = ("cat-file", "--batch-command")
+_COMMIT = 2**20
+"""Bytes of a commit that are read to find its parents: one of zeros is small on its way here, and large in memory."""
+
 _FOLDER_LISTING = 2**20
 """Bytes of one listing of a folder that are looked at."""
 
@@ -80,9 +83,9 @@ class Batch(GitStore):
         """As `GitStore.read`."""
         return self._contents("blob", f"{commit}:{path}", limit)
 
-    def raw(self, kind: str, spec: str) -> bytes:
+    def raw(self, kind: str, spec: str, limit: int | None = None) -> bytes:
         """As `GitStore.raw`."""
-        data = self._contents(kind, spec, None)
+        data = self._contents(kind, spec, limit)
         if data is None:
             raise HentouError(f"Git has no {kind} {spec}", f"check it with `git --git-dir {self.path} fsck`")
         return data
@@ -97,7 +100,7 @@ class Batch(GitStore):
         """As `GitStore.parents`."""
         if commit in self._parents:
             return self._parents[commit]
-        header = self.raw("commit", commit).partition(b"\n\n")[0]
+        header = self.raw("commit", commit, _COMMIT).partition(b"\n\n")[0]
         return tuple(line[7:].decode() for line in header.split(b"\n") if line.startswith(b"parent "))
 
     def look_over(self, tip: str, below: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hentou.effects import clock
 from hentou.effects.calls import Calls
 from hentou.effects.git import clean_environment
-from hentou.effects.process import Result, run
+from hentou.effects.process import Result, harmless, run, run_bounded
 from hentou.errors import HentouError
 
 _DURABLE = ("-c", "core.fsync=all", "-c", "core.fsyncMethod=fsync")
@@ -23,6 +23,7 @@ _CAREFUL = (
 )  # fmt: skip
 """Big blobs are streamed, not held in memory; objects are checked; no hook and no other transport runs."""
 
+NOBODY = "hentou <hentou@localhost>"
 _NOBODY = {
     "GIT_AUTHOR_NAME": "hentou", "GIT_AUTHOR_EMAIL": "hentou@localhost", "GIT_AUTHOR_DATE": "@0 +0000",
     "GIT_COMMITTER_NAME": "hentou", "GIT_COMMITTER_EMAIL": "hentou@localhost", "GIT_COMMITTER_DATE": "@0 +0000",
@@ -31,6 +32,9 @@ _NOBODY = {
 
 _MEMORY = 2**29
 """Bytes that a fetch may allocate: deltas of a few bytes can stand for objects of gigabytes."""
+
+_LONGEST_REASON = 500
+"""Characters of why a fetch failed: the other end words some of them."""
 
 _LOCAL = 120.0
 """Seconds that a local question to Git may take."""
@@ -118,8 +122,12 @@ class GitStore:
             return None
         return self.raw("blob", spec)
 
-    def raw(self, kind: str, spec: str) -> bytes:
-        """An object's own bytes; HentouError when it is absent or of another kind."""
+    def raw(self, kind: str, spec: str, limit: int | None = None) -> bytes:
+        """An object's own bytes; HentouError when it is absent, of another kind or longer than `limit` bytes."""
+        if limit is not None:
+            said = self.git("cat-file", "--batch-check=%(objecttype) %(objectsize)", stdin=f"{spec}\n").stdout.split()
+            if len(said) != 2 or said[0] != kind or int(said[1]) > limit:
+                raise HentouError(f"Git has no {kind} {spec} of at most {limit} bytes")
         done = self.git("cat-file", kind, spec, check=False)
         if done.status:
             raise HentouError(f"Git has no {kind} {spec}", f"check it with `git --git-dir {self.path} fsck`")
@@ -148,7 +156,8 @@ class GitStore:
             folders.setdefault(folder, []).append(f"100644 blob {blob}\t{name}")
         top = folders.pop("", [])
         top += [f"040000 tree {self._tree(lines)}\t{folder}" for folder, lines in folders.items()]
-        command = ["commit-tree", self._tree(top), *(word for parent in parents for word in ("-p", parent))]
+        command = ["-c", "i18n.commitEncoding=UTF-8", "commit-tree", self._tree(top)]
+        command += [*(word for parent in parents for word in ("-p", parent))]
         return self.git(*command, stdin=message, env=_NOBODY).stdout.strip()
 
     def _tree(self, lines: Iterable[str]) -> str:
@@ -173,20 +182,23 @@ class GitStore:
         command: list[str | Path] = ["git", "--git-dir", self.path, *self._flags, "fetch", "--quiet"]
         command += ["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--recurse-submodules=no"]
         command += [f"--upload-pack={upload_pack}", "--", source]
-        environment = {**clean_environment(), **(env or {})}
-        done = run([*limits, *command, *refspecs], check=False, timeout=seconds + 5, env=environment)
+        # Callers know Git's own words for some reasons.
+        environment = {**clean_environment(), "LC_ALL": "C", **(env or {})}
+        done = run_bounded([*limits, *command, *refspecs], timeout=seconds + 5, env=environment)
         if not done.status:
             return ""
-        if done.status in (124, 137):
+        if done.status in (124, 137, -9):
             return f"gave less than it promised within {seconds:g} s"
-        said = [line for line in done.stderr.splitlines() if line.strip()]
+        said = [harmless(line)[:_LONGEST_REASON] for line in done.stderr.splitlines() if line.strip()]
         text = next((line for line in said if line.startswith(("fatal:", "error:"))), "\n".join(said[-1:]))
         return text.removeprefix("fatal: ").removeprefix("error: ") or f"git fetch ended with status {done.status}"
 
-    def sweep(self) -> None:
-        """Remove what transfers that were broken off left in the store of objects."""
+    def sweep(self, above: int = -1) -> None:
+        """Remove what transfers that were broken off left in the store of objects: files of more bytes than `above`."""
         for left in (*self.path.glob("objects/pack/tmp_*"), *self.path.glob("objects/??/tmp_obj_*")):
-            left.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if left.stat().st_size > above:
+                    left.unlink()
 
     def unlock(self, seconds: float) -> None:
         """Remove the locks of commands that died, which Git would respect for ever: those not taken within `seconds`,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import IO
 
 from hentou.errors import HentouError
@@ -28,6 +29,11 @@ class Result:
     stderr: str
     raw: bytes = b""
     """Standard output as it came, undecoded."""
+
+
+def harmless(text: str) -> str:
+    """What another machine said, without characters that steer a terminal; lines and tabs stay."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text.replace("\r\n", "\n").rstrip("\r"))
 
 
 class CommandError(HentouError):
@@ -70,6 +76,30 @@ def run(
     if check and result.status:
         raise CommandError(result)
     return result
+
+
+def run_bounded(command: Sequence[str | Path], *, timeout: float, env: Mapping[str, str], most: int = 2**16) -> Result:
+    """Run a program whose words come from elsewhere, to its end or at most `timeout` seconds: the last `most` bytes of
+    its standard error are kept, and nothing of its standard output.
+    """
+    argv = tuple(str(word) for word in command)
+    try:
+        program = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env
+        )
+    except OSError as refused:
+        return Result(argv, 127, "", f"{argv[0]}: {refused.strerror}")
+    late = Timer(timeout, program.kill)
+    late.start()
+    said = b""
+    try:
+        with program:
+            assert program.stderr  # noqa: S101 - a pipe
+            while more := os.read(program.stderr.fileno(), 2**16):
+                said = (said + more)[-most:]
+    finally:
+        late.cancel()
+    return Result(argv, program.returncode, "", said.decode(errors="replace"))
 
 
 def interactive(command: Sequence[str | Path]) -> int:

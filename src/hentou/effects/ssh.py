@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from hentou.effects.process import Result, run
+from hentou.effects.process import Result, harmless, run
 
 CONNECT = 5
 """Seconds for a machine to answer; a site's uplink answers within one, or not at all."""
@@ -100,6 +100,8 @@ class Link:
             "HostName": self.target.host, "Port": self.target.port, "ControlPath": self._socket,
             "ServerAliveInterval": 5, "ServerAliveCountMax": 3, "ForwardAgent": "no",
             "PermitLocalCommand": "no", "PreferredAuthentications": "publickey",
+            # Whatever a person's own configuration forwards to other hosts: a machine may have been broken into.
+            "ClearAllForwardings": "yes", "ForwardX11": "no", "Tunnel": "no", "RemoteCommand": "none",
         }  # fmt: skip
         words = [word for name, value in values.items() for word in ("-o", f"{name}={value}")]
         words += ["-o", f"User={self.target.user}"] if self.target.user else []
@@ -120,8 +122,10 @@ class Link:
 
     def run(self, argv: Sequence[str], stdin: bytes = b"", timeout: float = 60.0) -> Result:
         """Run a program there; status 255 is OpenSSH's own failure, 124 that it took longer than `timeout` seconds."""
-        return run([*self._command(), self.target.alias, "--", shlex.join(argv)], stdin=stdin, check=False,
+        done = run([*self._command(), self.target.alias, "--", shlex.join(argv)], stdin=stdin, check=False,
                    timeout=timeout)  # fmt: skip
+        # It is printed on an admin's terminal, whoever has taken that machine over.
+        return replace(done, stdout=harmless(done.stdout), stderr=harmless(done.stderr))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -136,6 +140,6 @@ class Link:
 
 def _reason(said: IO[bytes]) -> str:
     said.seek(0)
-    lines = [line.strip() for line in said.read(20_000).decode(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in harmless(said.read(20_000).decode(errors="replace")).splitlines() if line.strip()]
     return next((line for line in lines if "HOST IDENTIFICATION HAS CHANGED" in line or "verification failed" in line),
                 lines[-1] if lines else "")  # fmt: skip

@@ -30,7 +30,6 @@ from hentou.lab.signers import Signers
 from hentou.ledger.statements import PROPOSALS, REF
 from hentou.model.types import Collective
 
-
 _NEVER = b"[Unit]\nConditionPathExists=/the-agent-is-still\n"
 
 

@@ -56,10 +56,14 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of journals that were offered: entries taken in by machine, and alarms."""
+    """What became of journals that were offered: entries taken in by machine, and alarms; how many bytes these entries
+    have, and whose journals have more than there was room for.
+    """
 
     new: Mapping[str, int] = field(default_factory=dict)
     alarms: tuple[Alarm, ...] = ()
+    grown: Mapping[str, int] = field(default_factory=dict, compare=False)
+    cut: tuple[str, ...] = field(default=(), compare=False)
 
 
 def ingest(target: GitStore, source: GitStore, ref: str, key: str) -> Ingested:
@@ -77,27 +81,38 @@ class _Offer(NamedTuple):
     key: str
     theirs: str
     ours: str
+    room: int
 
 
-def ingest_all(target: GitStore, source: GitStore, offers: Mapping[Journal, str], keys: Mapping[str, str]) -> Ingested:
+def ingest_all(
+    target: GitStore,
+    source: GitStore,
+    offers: Mapping[Journal, str],
+    keys: Mapping[str, str],
+    room: Mapping[str, int] | None = None,
+) -> Ingested:
     """Take in journals whose tips were fetched into `source`: only what continues ours, signed by the machine's key.
 
     `keys` are the journal keys of the machines that belong to the collective: no other journal takes entries. The
     signature of the tip covers the chain, so that it alone is checked; every new entry's form and number are. The
-    source may borrow its objects from the target, or be the target itself.
+    source may borrow its objects from the target, or be the target itself. `room` is how many bytes may be taken in of
+    a machine's journal, where that is less than usual.
     """
-    stopped, here = frozen(target), tips(target)
+    stopped, here, less = frozen(target), tips(target), room or {}
     wanted = {machine: key_id(key) for machine, key in keys.items()}
     new = [
-        _Offer(journal, keys[journal.machine], tip, here.get(journal, ""))
+        _Offer(journal, keys[journal.machine], tip, here.get(journal, ""), less.get(journal.machine, MOST_BYTES))
         for journal, tip in sorted(offers.items())
         if wanted.get(journal.machine) == journal.key_id and journal not in stopped and here.get(journal) != tip
     ]
+    # A blob of zeros is small on its way here, and of any size where it is read.
+    lengths = sizes(source, [offer.theirs for offer in new]) if new else []
+    alarms = [Alarm(o.journal.machine, Fault.FORGED) for o, n in zip(new, lengths, strict=True) if n > _LONGEST_COMMIT]
+    new = [offer for offer, length in zip(new, lengths, strict=True) if length <= _LONGEST_COMMIT]
     chains = _chains(source, new, here.values())
-    news: dict[_Offer, str] = {}
-    counts: dict[str, int] = {}
+    news: dict[_Offer, list[str]] = {}
+    cut: list[str] = []
     forks: list[_Offer] = []
-    alarms: list[Alarm] = []
     for offer, data in zip(new, read_many(source, [offer.theirs for offer in new]), strict=True):
         try:
             taken = _examined(target, source, offer, data or b"", chains.get(offer.theirs, []))
@@ -106,9 +121,16 @@ def ingest_all(target: GitStore, source: GitStore, offers: Mapping[Journal, str]
             forks += [offer] if raised.alarm.fault is Fault.FORKED else []
             continue
         if taken:
-            news[offer], counts[offer.journal.machine] = taken[-1], len(taken)
-    _keep(target, source, news, forks, here.values())
-    return Ingested(counts, tuple(alarms))
+            news[offer] = taken
+        cut += [offer.journal.machine] if _is_cut(offer, taken, chains.get(offer.theirs, [])) else []
+    grown = {offer.journal.machine: sum(sizes(source, taken)) for offer, taken in news.items()}
+    _keep(target, source, {offer: taken[-1] for offer, taken in news.items()}, forks, here.values())
+    return Ingested({o.journal.machine: len(taken) for o, taken in news.items()}, tuple(alarms), grown, tuple(cut))
+
+
+def _is_cut(offer: _Offer, taken: Sequence[str], chain: Sequence[str]) -> bool:
+    """Whether there is more that continues ours than was taken."""
+    return len(taken) < len(chain) - 1 and chain[-1] == offer.ours
 
 
 class _AlarmError(Exception):
@@ -158,6 +180,9 @@ def _examined(target: GitStore, source: GitStore, offer: _Offer, tip: bytes, cha
         # A source that borrows nothing from the target does not know ours: only the target can say that it is older.
         if sizes(target, [offer.theirs])[0] and target.is_ancestor(offer.theirs, offer.ours):
             return []
+        # Both ends are kept, on every machine: what hangs on theirs must be a journal's entries, too.
+        if len(_numbered(source, offer._replace(ours=base), new, last.sequence - len(new))) < len(new):
+            raise _AlarmError(offer, Fault.BROKEN, "another end, of more entries than are kept")
         raise _AlarmError(offer, Fault.FORKED)
     if base != offer.ours:
         raise _AlarmError(offer, Fault.BROKEN, "the first one continues an entry of another journal")
@@ -180,7 +205,7 @@ def _numbered(source: GitStore, offer: _Offer, new: list[str], before: int) -> l
         total += size
         if size > _LONGEST_COMMIT:
             raise _AlarmError(offer, Fault.BROKEN, "an entry that is too long")
-        within += total <= MOST_BYTES
+        within += total <= offer.room
     # The entry that they continue is read with them: it has the number before theirs.
     base = [offer.ours] if offer.ours else []
     numbers = range(before if base else before + 1, before + 1 + within)

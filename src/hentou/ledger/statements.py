@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from hentou.effects import sshsig
-from hentou.effects.gitstore import GitStore
+from hentou.effects.gitstore import NOBODY, GitStore
 from hentou.errors import HentouError
 from hentou.trust.acceptance import Head, RefusedError, Signed, Trust, Why, accept, examine
 from hentou.trust.statement import LONGEST, NAMESPACE, BadStatementError, Statement
@@ -33,6 +33,19 @@ _SIGNATURE = re.compile(r"[0-9a-f]{16}\.sig")
 _AT_ONCE = 4
 MOST_STEPS = 20_000
 """Statements that are followed in one go; a collective that publishes ten times a day makes as many in five years."""
+
+MOST_PAST = 4 * MOST_STEPS
+"""Commits of a whole history that are looked at once, with those of branches that were joined."""
+
+_LONGEST_COMMIT = 8192
+"""Bytes of a statement's commit: as many parents as a statement has room for."""
+
+_HASH = rb"(?:[0-9a-f]{40}|[0-9a-f]{64})"
+_BY_NOBODY = b" ".join((NOBODY.encode(), rb"0 \+0000"))
+_COMMIT = re.compile(
+    rb"tree %b\n((?:parent %b\n)*)author %b\ncommitter %b\n\n" % (_HASH, _HASH, _BY_NOBODY, _BY_NOBODY)
+)
+"""As `write` makes them: nothing is hidden in a message, a header or a date."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,8 @@ def read(store: GitStore, commit: str) -> Kept:
             Why.MALFORMED, f"commit {commit[:12]} holds something else than a statement with its signatures"
         )
     found = {name: store.read(commit, f"signatures/{name}", sshsig.LONGEST) for name in names}
+    if any(text is None or name != _file_of(text) for name, text in found.items()):
+        raise RefusedError(Why.MALFORMED, f"commit {commit[:12]} holds a signature that is none, or is misnamed")
     try:
         statement = Statement.parse(data)
     except BadStatementError as error:
@@ -73,9 +88,13 @@ def read(store: GitStore, commit: str) -> Kept:
     return Kept(commit, statement, {name: text.decode(errors="replace") for name, text in found.items() if text})
 
 
+def _file_of(signature: bytes) -> str:
+    return f"{sha256(signature).hexdigest()[:16]}.sig"
+
+
 def write(store: GitStore, statement: Statement, signatures: Iterable[str], parents: Iterable[str]) -> Kept:
     """Keep a statement with armoured signatures; `parents` are commits of the statements that it continues."""
-    named = {f"{sha256(text.encode()).hexdigest()[:16]}.sig": text for text in signatures}
+    named = {_file_of(text.encode()): text for text in signatures}
     files = {f"signatures/{name}": text.encode() for name, text in named.items()}
     return Kept(store.write_commit({"statement.json": statement.data, **files}, parents), statement, named)
 
@@ -104,10 +123,9 @@ def _back(store: GitStore, trust: Trust, last: Kept) -> list[Kept]:
     for sequence in range(last.statement.sequence - 1, trust.sequence, -1):
         earlier: dict[str, tuple[Kept, ...]] = {}
         for way in layer.values():
-            for parent in _parents(store, way[0]):
-                kept = read(store, parent) if parent not in earlier else None
-                if kept and kept.statement.sequence == sequence and kept.statement.digest in way[0].statement.previous:
-                    earlier[parent] = (kept, *way)
+            for kept in _continued(store, way[0]):
+                if kept.statement.sequence == sequence:
+                    earlier.setdefault(kept.commit, (kept, *way))
         if len(earlier) > MOST_WAYS:
             raise RefusedError(Why.MALFORMED, f"more than {MOST_WAYS} commits for step {sequence}")
         if not earlier:
@@ -115,19 +133,41 @@ def _back(store: GitStore, trust: Trust, last: Kept) -> list[Kept]:
         layer = earlier
     ways = list(layer.values())
     for way in ways:
-        _parents(store, way[0])
-    for way in ways:
-        if not trust.sequence or trust.statement in way[0].statement.previous:
-            return list(way)
-    return list(ways[0])
+        _continued(store, way[0])
+    found = next((way for way in ways if not trust.sequence or trust.statement in way[0].statement.previous), ways[0])
+    # Of what was signed apart and is joined here, nobody on this side has seen anything yet.
+    if joined := next((kept for kept in found if len(kept.statement.previous) > 1), None):
+        require_past(store, joined)
+    return list(found)
 
 
-def _parents(store: GitStore, kept: Kept) -> tuple[str, ...]:
-    """Commits of the statements that one continues; RefusedError when others hang on it too."""
-    found = store.parents(kept.commit)
-    if len(found) > len(kept.statement.previous):
+def _continued(store: GitStore, kept: Kept) -> list[Kept]:
+    """The statements that one continues, as far as its commit has them; RefusedError when others hang on it too."""
+    try:
+        header = _COMMIT.fullmatch(store.raw("commit", kept.commit, _LONGEST_COMMIT))
+    except HentouError:
+        header = None
+    if header is None:
+        raise RefusedError(Why.MALFORMED, f"commit {kept.commit[:12]} is not written as a statement's is")
+    parents = [line[7:].decode() for line in header[1].splitlines()]
+    found = [read(store, parent) for parent in parents] if len(parents) <= len(kept.statement.previous) else []
+    if len(found) != len(parents) or any(one.statement.digest not in kept.statement.previous for one in found):
         raise RefusedError(Why.MALFORMED, f"commit {kept.commit[:12]} has parents that its statement does not continue")
     return found
+
+
+def require_past(store: GitStore, kept: Kept) -> None:
+    """RefusedError unless all that leads to a statement are statements that the next one names. Who signed them is
+    not asked: whoever signed the last one vouches for their words.
+    """
+    waiting, seen = [kept], {kept.commit}
+    while waiting:
+        here = waiting.pop()
+        new = [one for one in _continued(store, here) if one.commit not in seen]
+        if any(one.statement.sequence >= here.statement.sequence for one in new) or len(seen) > MOST_PAST:
+            raise RefusedError(Why.MALFORMED, f"the history of commit {kept.commit[:12]} is none, or without end")
+        seen.update(one.commit for one in new)
+        waiting += new
 
 
 def step(trust: Trust, kept: Kept, find: Callable[[Trust, Statement], Head]) -> Trust:

@@ -24,6 +24,9 @@ USABLE = ("ssh-ed25519", "ssh-rsa")
 NOTE = re.compile(r"(admin|machine) ([a-z0-9-]+) ([0-9a-f]{16})")
 """An entry of `read_by`: who, and the first digits of the SHA-256 of their public key."""
 
+AUTHORITY = "authority"
+"""The secret that holds the key of the collective's certificate authority: it belongs to a certificate."""
+
 _GENERATORS: Mapping[str, tuple[int, int]] = {
     "password": (12, 200),
     "passphrase": (4, 30),
@@ -160,6 +163,15 @@ def _stale(known: Known, secret: Secret, note: str) -> Stale:
         gone = "was struck out"
     why = gone if not here else "lost the right to it" if not right else "had another key then"
     return Stale(secret.name, f"{kind} {name}".strip(), why)
+
+
+def remedy(names: Iterable[str]) -> tuple[str, ...]:
+    """What is to be done about secrets that are stale, one action a line; nothing for none."""
+    found = set(names)
+    lines = ["`hentou secret rotate --all-stale`"] if found - {AUTHORITY} else []
+    if AUTHORITY in found:
+        lines.append(f"{AUTHORITY}: only a new one, of which every browser is told: docs/how-to/keep-a-secret.md")
+    return tuple(lines)
 
 
 def generator(text: str) -> tuple[str, int]:

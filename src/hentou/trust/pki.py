@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -47,6 +47,22 @@ def new_authority(collective: str, key_pem: bytes, now: datetime) -> bytes:
     name = _name(f"{collective} authority")
     builder = _builder(name, name, key, now, AUTHORITY_DAYS)
     return _sign(_as_authority(builder, key, path_length=1), key)
+
+
+def belongs(key_pem: bytes, certificate_pem: bytes) -> bool:
+    """Whether a certificate is of this private key; False where either is none."""
+    try:
+        return x509.load_pem_x509_certificate(certificate_pem).public_key() == _load_key(key_pem).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm, HentouError):
+        return False
+
+
+def is_key(pem: bytes) -> bool:
+    """Whether this is a private key that an authority can have, PEM and not encrypted."""
+    try:
+        return bool(_load_key(pem))
+    except (ValueError, TypeError, UnsupportedAlgorithm, HentouError):
+        return False
 
 
 def request(key_pem: bytes, machine: str) -> bytes:
