@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,10 +53,23 @@ class Forger:
         right = Statement(trust.repository, trust.sequence + 1, (trust.statement,), head, trust.roster.epoch)
         return replace(right, **changes)  # type: ignore[arg-type]
 
-    def sign(self, statement: Statement, keys: Iterable[Path], namespace: str = NAMESPACE, data: bytes = b"") -> Kept:
-        """The statement with signatures by these keys, as a commit after the last one."""
+    def sign(
+        self,
+        statement: Statement,
+        keys: Iterable[Path],
+        namespace: str = NAMESPACE,
+        data: bytes = b"",
+        parents: Sequence[str] | None = None,
+    ) -> Kept:
+        """The statement with signatures by these keys, as a commit after the last one, or after `parents`."""
         signatures = [sshsig.sign(key, namespace, data or statement.data) for key in keys]
-        return statements.write(self.store, statement, signatures, [self.last] if self.last else [])
+        after = ([self.last] if self.last else []) if parents is None else parents
+        return statements.write(self.store, statement, signatures, after)
+
+    def beside(self, head: str, keys: Iterable[Path]) -> Kept:
+        """A statement for the step that is accepted already, as rightly signed, but for another head."""
+        accepted = statements.read(self.store, self.last).statement
+        return self.sign(replace(accepted, head=head), keys, parents=self.store.parents(self.last))
 
     def send(self, kept: Kept, name: str = "mallory") -> None:
         """Push it into the inbox, with the head that it speaks of if there is one."""

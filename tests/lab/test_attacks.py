@@ -51,13 +51,14 @@ def skipped(forger: Forger, admin: Admin) -> Kept:
 
 
 def forked(forger: Forger, admin: Admin) -> Kept:
-    return forger.sign(forger.statement(a_page(forger), previous=("0" * 64,)), [admin.signers.key("yuna")])
+    keys = [admin.signers.key("yuna")]
+    other = forger.beside(a_page(forger), keys)
+    head = forger.commit(other.statement.head)
+    return forger.sign(forger.statement(head, previous=(other.statement.digest,)), keys, parents=[other.commit])
 
 
 def same_step_again(forger: Forger, admin: Admin) -> Kept:
-    previous = ("0" * 64,) if forger.trust.sequence > 1 else ()
-    statement = forger.statement(a_page(forger), sequence=forger.trust.sequence, previous=previous)
-    return forger.sign(statement, [admin.signers.key("yuna")])
+    return forger.beside(a_page(forger), [admin.signers.key("yuna")])
 
 
 def another_ref(forger: Forger, admin: Admin) -> Kept:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from two_gateways import change, said
 
-from hentou.lab.deploy import Admin
+from hentou.lab.deploy import STILL, Admin
 from hentou.lab.drills import Cut, PowerCuts
 from hentou.lab.lab import Lab
 
@@ -69,3 +70,25 @@ def test_fifty_power_cuts_never_leave_a_mix(cuttable: tuple[Lab, Admin]) -> None
 @pytest.mark.campaign
 def test_four_hundred_power_cuts_never_leave_a_mix(cuttable: tuple[Lab, Admin]) -> None:
     check(drill(*cuttable, 400, SEED + 100), 400)
+
+
+def test_power_cuts_of_a_sync_lose_no_step_and_take_none_twice(whole: tuple[Lab, Admin]) -> None:
+    """Every third point between the inbox and the journal; tests/unit stops at every one, without the reboot."""
+    lab, admin = whole
+    machine = lab.machine("kerminy-1")
+    admin.still([machine])
+    cuts = 0
+    for point in range(1, 60, 3):
+        before = said(machine)["sequence"]
+        head = change(admin, f"Coupure {point}")
+        admin.put([machine])
+        if machine.execute(f"hentou sync --inbox-only --stop-before {point}").status == 0:
+            break
+        cuts += 1
+        machine.crash()
+        machine.start()
+        assert said(machine)["sequence"] in (before, before + 1)
+        machine.succeed("hentou sync --inbox-only")
+        assert (said(machine)["sequence"], said(machine)["commit"]) == (before + 1, head)
+    assert cuts >= 3
+    machine.succeed(f"rm {STILL} && systemctl daemon-reload && systemctl start hentou-agent")

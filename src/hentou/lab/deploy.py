@@ -30,6 +30,9 @@ from hentou.lab.signers import Signers
 from hentou.ledger.statements import PROPOSALS, REF
 from hentou.model.types import Collective
 
+STILL = "/etc/systemd/system/hentou-agent.service.d/still.conf"
+"""Removed, it lets the agent start again."""
+
 _NEVER = b"[Unit]\nConditionPathExists=/the-agent-is-still\n"
 
 
@@ -124,18 +127,21 @@ class Admin:
 
     def push(self, machines: Iterable[Machine] | None = None) -> None:
         """Sign the working copy's head and have machines accept it, without activating it."""
+        wanted = list(machines if machines is not None else self.managed())
+        self.put(wanted)
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(lambda machine: machine.succeed("hentou sync --inbox-only --no-converge"), wanted))
+
+    def put(self, machines: Iterable[Machine]) -> None:
+        """Sign the working copy's head and put it into machines' inboxes, where nobody has looked yet."""
         self.sign()
         head, tip = self.accepted, self.copy.store.get(REF)
         refs = [f"+{tip}:{PROPOSALS}/{self.people[0]}", f"+{head}:refs/hentou/heads/{head}"]
 
-        def one(machine: Machine) -> None:
+        for machine in machines:
             inbox = DirectoryConnection(self.copy.store, machine.spec.name, machine.root, _nothing)
             if why := inbox.push(refs):
                 raise HentouError(f"{machine.spec.name}: {why}", "look inside with `hentou lab shell`")
-            machine.succeed("hentou sync --inbox-only --no-converge")
-
-        with ThreadPoolExecutor(max_workers=4) as pool:
-            list(pool.map(one, machines if machines is not None else self.managed()))
 
     def hentou(
         self,
@@ -172,10 +178,10 @@ class Admin:
         if failed:
             raise HentouError("not active: " + "\n".join(failed), "look inside with `hentou lab shell MACHINE`")
 
-    def still(self) -> None:
+    def still(self, machines: Iterable[Machine] | None = None) -> None:
         """Switch the resident agents off for good, and wait for what they started: for drills of single converges."""
-        for machine in self.managed():
-            machine.copy_in(_NEVER, "/etc/systemd/system/hentou-agent.service.d/still.conf")
+        for machine in machines if machines is not None else self.managed():
+            machine.copy_in(_NEVER, STILL)
             machine.succeed("systemctl daemon-reload && systemctl stop hentou-agent")
             machine.wait_until_fails("pgrep --full 'hentou (sync|converge)'", 60)
 
