@@ -13,7 +13,7 @@ from feature_world import FILES
 from sync_world import Author, Machine, daemon, founded, public
 from typer.testing import CliRunner, Result
 
-from hentou.agent import detached
+from hentou.agent import detached, follow
 from hentou.agent.activate import Exit, Outcome
 from hentou.agent.follow import Done
 from hentou.agent.members import MEMBERS, members
@@ -222,3 +222,9 @@ def test_founded_elsewhere(tmp_path: Path, machine: Machine) -> None:
     author_head = other.publish("mallory")
     other.push(machine, author_head, "mallory")
     assert list(machine.sync().refused) == ["inbox mallory"]
+
+
+def test_modules_of_the_working_directory_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(77)\n")
+    monkeypatch.chdir(tmp_path)
+    assert follow.converge("0" * 40).status != 77

@@ -36,7 +36,8 @@ AGAIN, HINDERED = 600.0, 60.0
 """Seconds until a head is tried again that was held by hand edits, or hindered by something else."""
 
 LOCK = "/var/lib/hentou/following.lock"
-COMMAND = (sys.executable, "-c", "from hentou.cli import main; main()", "converge", "--json", "--commit")
+# Isolated (-I): run by hand, its working directory may be anybody's, and would come first on the path of modules.
+COMMAND = (sys.executable, "-I", "-c", "from hentou.cli import main; main()", "converge", "--json", "--commit")
 
 
 @dataclass(frozen=True)

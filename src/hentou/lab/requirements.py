@@ -22,6 +22,7 @@ PACKAGES = {
     "ethtool": "ethtool",
     "bind9-dnsutils": "dig",
     "iputils-ping": "ping",
+    "openssh-client": "ssh-keygen",
 }
 """Each package, and a program or file that shows it is installed. None of them starts a service on the host."""
 
