@@ -115,9 +115,6 @@ def whole(pair: tuple[Lab, Admin]) -> Iterator[tuple[Lab, Admin]]:
     """The collective, which is whole again after the test: all plugged, all on, all following the same head."""
     lab, admin = pair
     yield lab, admin
-    for cable in lab.status().cut:
-        lab.heal(cable)
-    for machine in lab.machines():
-        machine.start()
+    lab.mend()
     for name in MACHINES:
         follows(lab.machine(name), admin.accepted, 120)

@@ -44,10 +44,7 @@ def undisturbed(pilot: tuple[Lab, Admin]) -> Iterator[tuple[Lab, Admin]]:
     """The pilot, which after the test has all cables plugged, all machines up and everything green again."""
     lab, admin = pilot
     yield lab, admin
-    for cable in lab.status().cut:
-        lab.heal(cable)
-    for machine in lab.machines():
-        machine.start()
+    lab.mend()
     bad = [sight for sight in survey(lab, admin.load(), admin.authority, 60) if not sight.good]
     assert not bad, bad
 

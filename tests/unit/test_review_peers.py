@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from journal_world import Pen, moment
 from journal_world import World as Journals
-from sync_world import Author, Machine, daemon, founded, server
+from sync_world import Author, Machine, daemon, server
 
 from hentou.agent import growth, incoming
 from hentou.agent import journals as agent_journals
@@ -33,26 +33,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return founded(tmp_path / "ann")[0]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, author: Author) -> Machine:
-    found = Machine(tmp_path / "machine")
-    found.pin(author.first)
-    author.push(found, author.publish())
-    found.sync()
-    return found
-
-
-@pytest.fixture
-def served(tmp_path: Path, author: Author) -> Iterator[str]:
-    """A peer that serves whatever the author's repository calls its newest statement."""
-    (tmp_path / "peer").mkdir()
-    (tmp_path / "peer/repo.git").symlink_to(author.path)
-    with daemon(tmp_path / "peer") as address:
-        yield address
+def machine(stepped: Machine) -> Machine:
+    return stepped
 
 
 def commit(store: GitStore, raw: bytes) -> str:

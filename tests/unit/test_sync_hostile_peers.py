@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sync_world import Author, Machine, cutting, daemon, dripping, founded, public, server
+from sync_world import Author, Machine, cutting, daemon, dripping, public, server
 
 from hentou.agent import incoming
 from hentou.agent.members import members
@@ -21,27 +20,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return founded(tmp_path / "ann")[0]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, author: Author) -> Machine:
-    """A machine that has accepted one step."""
-    found = Machine(tmp_path / "machine")
-    found.pin(author.first)
-    author.push(found, author.publish())
-    found.sync()
-    return found
-
-
-@pytest.fixture
-def served(tmp_path: Path, author: Author) -> Iterator[str]:
-    """A peer that serves whatever the author's repository calls its newest statement."""
-    (tmp_path / "peer").mkdir()
-    (tmp_path / "peer/repo.git").symlink_to(author.path)
-    with daemon(tmp_path / "peer") as address:
-        yield address
+def machine(stepped: Machine) -> Machine:
+    return stepped
 
 
 def offer(author: Author, commit: str = "") -> None:

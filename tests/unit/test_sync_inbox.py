@@ -13,18 +13,6 @@ from hentou.errors import HentouError
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return founded(tmp_path / "ann")[0]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, author: Author) -> Machine:
-    found = Machine(tmp_path / "machine")
-    found.pin(author.first)
-    return found
-
-
 def test_a_push_is_accepted_and_activated(author: Author, machine: Machine) -> None:
     kept = author.publish()
     author.push(machine, kept)

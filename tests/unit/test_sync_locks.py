@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from sync_world import Author, Machine, founded
+from sync_world import Author, Machine
 
 from hentou.agent.accepted import accepted_commit
 from hentou.agent.follow import Done
@@ -14,18 +13,6 @@ from hentou.agent.sync import Report
 from hentou.effects.disk import LockedError
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def author(tmp_path: Path) -> Author:
-    return founded(tmp_path / "ann")[0]
-
-
-@pytest.fixture
-def machine(tmp_path: Path, author: Author) -> Machine:
-    found = Machine(tmp_path / "machine")
-    found.pin(author.first)
-    return found
 
 
 def test_a_long_activation_keeps_nobody_from_accepting(author: Author, machine: Machine) -> None:

@@ -11,11 +11,6 @@ from hentou.effects.git import clean_environment
 from hentou.effects.process import run
 
 
-def git_directory(repository: Path) -> Path:
-    """Where a working copy's Git keeps what is never committed; HentouError when it is none's top directory."""
-    return WorkCopy(repository).store.path
-
-
 def commit(repository: Path, message: str, paths: Iterable[str]) -> str:
     """Commit these files (written, changed or removed; names from the top), and no others; the head's hash.
 
@@ -35,13 +30,15 @@ def commit(repository: Path, message: str, paths: Iterable[str]) -> str:
 
 
 @contextmanager
-def all_or_nothing(repository: Path, *folders: str) -> Iterator[None]:
-    """Put every file of these folders back as it was when what is done meanwhile fails, or is interrupted."""
-    before = _files(repository, folders)
+def all_or_nothing(repository: Path, *names: str) -> Iterator[None]:
+    """Put these files, and every file of these folders, back as they were when what is done meanwhile fails, or is
+    interrupted.
+    """
+    before = _files(repository, names)
     try:
         yield
     except BaseException:
-        for file in _files(repository, folders).keys() - before.keys():
+        for file in _files(repository, names).keys() - before.keys():
             file.unlink()
         for file, data in before.items():
             if not file.exists() or file.read_bytes() != data:
@@ -49,8 +46,8 @@ def all_or_nothing(repository: Path, *folders: str) -> Iterator[None]:
         raise
 
 
-def _files(repository: Path, folders: Iterable[str]) -> dict[Path, bytes]:
-    files = (file for folder in folders for file in (repository / folder).glob("*"))
+def _files(repository: Path, names: Iterable[str]) -> dict[Path, bytes]:
+    files = (file for name in names for file in (repository / name, *(repository / name).glob("*")))
     return {file: file.read_bytes() for file in files if file.is_file() and not file.is_symlink()}
 
 

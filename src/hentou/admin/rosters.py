@@ -130,16 +130,10 @@ def _require_new(repository: Path, key: str) -> None:
 @contextmanager
 def _changing(repository: Path) -> Iterator[None]:
     """Leave everything as it was when a change cannot be made."""
-    file = repository / ROSTER
     if ROSTER in WorkCopy(repository).changes:
         raise HentouError(f"{ROSTER} has changes that are not committed", "commit them, or put them aside")
-    before = file.read_bytes()
-    try:
-        with all_or_nothing(repository, "people", "secrets"):
-            yield
-    except BaseException:
-        file.write_bytes(before)
-        raise
+    with all_or_nothing(repository, ROSTER, "people", "secrets"):
+        yield
 
 
 def _change(repository: Path, what: str, edit: Callable[[bytes], bytes], more: Sequence[str] = ()) -> Changed:

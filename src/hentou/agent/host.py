@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from hentou.agent.store import Store
 from hentou.effects import clock
-from hentou.effects.disk import Disk
+from hentou.effects.disk import Disk, LockedError
 from hentou.effects.system import System
 from hentou.generation.generation import Manifest
 
@@ -35,6 +36,21 @@ class Host:
     def moment(self) -> str:
         """The time of day, for the record."""
         return self.now().isoformat(timespec="seconds")
+
+    @contextmanager
+    def lock(self, path: str, message: str, patience: float = 0) -> Iterator[None]:
+        """Hold a lock of the disk; LockedError with `message` if it is still taken after `patience` seconds."""
+        deadline = self.monotonic() + patience
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(self.disk.lock(path, message))
+                    break
+                except LockedError:
+                    if self.monotonic() >= deadline:
+                        raise
+                    self.sleep(0.1)
+            yield
 
     def manifest(self, generation: str | None) -> Manifest | None:
         """A generation's manifest; None for None."""

@@ -168,7 +168,7 @@ def log(host: Host, about: str, person: str, text: str) -> bool:
         )
     if Journal(machine, key_id(_public(host))) in journals.frozen(store(host)):
         raise HentouError(journals.frozen_text(machine), "an admin enrols this machine anew, with a new journal key")
-    with host.disk.lock(LOCK, "another hentou command writes this machine's journal", _PATIENCE):
+    with host.lock(LOCK, "another hentou command writes this machine's journal", _PATIENCE):
         # What changed is told first: this entry repeats the standing, and would hide the change.
         _tell(host, machine)
         if _today(host, machine)[Kind.CHANGELOG] >= MOST_NOTES:

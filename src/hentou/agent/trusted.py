@@ -10,14 +10,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hentou.agent.host import Host
 from hentou.agent.local import REPOSITORY
 from hentou.agent.store import BASE
-from hentou.effects.disk import LockedError
 from hentou.effects.gitstore import GitStore
 from hentou.errors import HentouError
 from hentou.ledger import statements
@@ -117,24 +116,10 @@ class TrustStore:
             self.disk.make_directory(BASE)
             GitStore.init(self.repo.path, SETTINGS)
 
-    @contextmanager
-    def lock(self, patience: float = 0) -> Iterator[None]:
+    def lock(self, patience: float = 0) -> AbstractContextManager[None]:
         """Be the only one that takes something in; LockedError when another is for more than `patience` seconds."""
         self.disk.make_directory(BASE)
-        until = self.host.monotonic() + patience
-        while True:
-            held = self.disk.lock(LOCK, "another sync is taking in what is new")
-            try:
-                held.__enter__()
-                break
-            except LockedError:
-                if self.host.monotonic() >= until:
-                    raise
-                self.host.sleep(0.1)
-        try:
-            yield
-        finally:
-            held.__exit__(None, None, None)
+        return self.host.lock(LOCK, "another sync is taking in what is new", patience)
 
     def accept(self, source: GitStore, kept: Sequence[Kept], trust: Trust) -> None:
         """Make `trust`, which follows from these statements, what is trusted. All was verified in `source`.

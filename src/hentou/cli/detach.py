@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as codec
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from hentou.agent import detached
 from hentou.agent.host import Host
 from hentou.agent.local import MACHINE_FILE, this_machine
-from hentou.cli.output import as_json, err, say
+from hentou.cli.output import as_json, caller, err, say
 from hentou.effects import clock
 from hentou.effects.disk import Disk
 from hentou.effects.process import Result
@@ -90,11 +89,6 @@ def own_site_only(site: str, disk: Disk | None = None) -> None:
     if site != own:
         here = f"a machine of {own}" if own else "a machine"
         raise HentouError(f"this is {here}, and acts for itself only", "leave SITE away, or run it on your laptop")
-
-
-def caller() -> str:
-    """The person behind sudo, whose account bears their name; else root."""
-    return os.environ.get("SUDO_USER") or "root"
 
 
 def at_each_machine(site: str, verb: str, words: Sequence[str]) -> Iterator[tuple[str, Result]]:

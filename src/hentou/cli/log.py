@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from hentou.agent.journals import log as write
 from hentou.agent.members import members
 from hentou.agent.standing import has_store, store
 from hentou.agent.trusted import TrustStore
-from hentou.cli.output import as_json, note, say
+from hentou.cli.output import as_json, caller, note, say
 from hentou.cli.status import Directory, is_laptop, refresh
 from hentou.effects.gitstore import GitStore
 from hentou.errors import HentouError
@@ -100,7 +99,7 @@ class _Here:
         known = members(self.host.disk).sites
         if known and machine not in known:
             raise HentouError(f"no machine is called {printable(machine)}", f"there are: {', '.join(sorted(known))}")
-        done = write(self.host, machine, os.environ.get("SUDO_USER") or "root", text)
+        done = write(self.host, machine, caller(), text)
         # That the others hear of it at once is a courtesy: the next sync tells them too.
         with suppress(HentouError, OSError):
             if done and hints.refresh(self.host, self.store):

@@ -25,6 +25,11 @@ def program() -> str:
     return f"sudo {typed}" if "SUDO_USER" in os.environ else str(typed)
 
 
+def caller() -> str:
+    """The person behind sudo, whose account bears their name; else root."""
+    return os.environ.get("SUDO_USER") or "root"
+
+
 def report(error: HentouError) -> None:
     """Tell an error on standard error: what, then the one next action."""
     if isinstance(error, InvalidCollectiveError):

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from hentou.effects import clock
 from hentou.effects.calls import Calls, Stat
 from hentou.errors import HentouError
 
@@ -190,30 +189,18 @@ class Disk:
                 self._calls.sync_directory(self.at(path) or "/")
 
     @contextmanager
-    def lock(self, path: str, message: str, patience: float = 0) -> Iterator[None]:
-        """Hold an exclusive lock (flock) that the kernel lets go with the process.
-
-        LockedError with `message` if it is still taken after `patience` seconds.
-        """
+    def lock(self, path: str, message: str) -> Iterator[None]:
+        """Hold an exclusive lock (flock) that the kernel lets go with the process; LockedError if taken."""
         with _explained("open", path):
             handle = os.open(self.at(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            deadline = clock.monotonic() + patience
-            while not _free(handle):
-                if clock.monotonic() >= deadline:
-                    raise LockedError(message, "wait for it to end, then run the command again")
-                clock.sleep(0.1)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as taken:
+                raise LockedError(message, "wait for it to end, then run the command again") from taken
             yield
         finally:
             os.close(handle)
-
-
-def _free(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def parent(path: str) -> str:

@@ -237,6 +237,13 @@ class Lab:
         for cable in self.topology.named(name):
             self.network.heal(cable)
 
+    def mend(self) -> None:
+        """Plug in every cable, and switch every machine on."""
+        for name in self.status().cut:
+            self.heal(name)
+        for machine in self.machines():
+            machine.start()
+
     def clock(self, name: str, offset: str) -> None:
         """Set a machine's clock apart from the host's, such as `+30d`; see `Machine.set_clock`."""
         self.machine(name).set_clock(offset)

@@ -30,7 +30,6 @@ from hentou.model.yaml import LARGEST, Document, parse
 FOLDERS = {"sites": Site, "people": Person, "keys": Keys, "secrets": Secret}
 """Folders with one YAML file for each thing, and what a file holds."""
 
-_PLACES = (COLLECTIVE, ROSTER, *(f"{folder}/" for folder in FOLDERS), "content/", "overrides/")
 _NAME = re.compile(get_args(Name)[1].pattern)
 _LONGEST_NAME = 30
 M = TypeVar("M", bound=BaseModel)
