@@ -72,6 +72,7 @@ def test_four_hundred_power_cuts_never_leave_a_mix(cuttable: tuple[Lab, Admin]) 
     check(drill(*cuttable, 400, SEED + 100), 400)
 
 
+@pytest.mark.lab
 def test_power_cuts_of_a_sync_lose_no_step_and_take_none_twice(whole: tuple[Lab, Admin]) -> None:
     """Every third point between the inbox and the journal; tests/unit stops at every one, without the reboot."""
     lab, admin = whole
